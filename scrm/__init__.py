@@ -1,0 +1,1 @@
+"""scrm: one timeline per customer household, and what to say next."""
