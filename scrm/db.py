@@ -1,0 +1,337 @@
+"""The database: one writer thread, snapshot readers, tenant-bound connections, data keys, migrations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as lite_insert
+
+from scrm import schema
+from scrm.errors import BadConfig, Unavailable, Unsealable
+from scrm.seal import DataKey, Vault, close, key_id_of, new_id, open_sealed
+from scrm.settings import shipped
+
+T = TypeVar("T")
+Row = sa.Row[Any]
+Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+_READERS = 4
+#: Unwrapped data keys kept in memory, at most (about 300 bytes each).
+_KEYS_CACHED = 20_000
+
+
+def utcnow() -> datetime:
+    """The clock, for those who open transactions; rules and services get `now` passed in."""
+    return datetime.now(UTC)
+
+
+class Conn:
+    """One transaction of one tenant. Every statement of a store names `conn.tenant_id`."""
+
+    def __init__(self, db: Database, tenant_id: int, sync: sa.Connection, pool: ThreadPoolExecutor) -> None:
+        self.tenant_id = tenant_id
+        self.vault = db.vault
+        self._db = db
+        self._sync = sync
+        self._pool = pool
+        self._fresh: dict[str, DataKey] = {}
+        self._after: list[Callable[[], None]] = []
+
+    async def rows(self, stmt: sa.Executable, params: Params = None) -> Sequence[Row]:
+        return await self._do(lambda: self._sync.execute(stmt, params or {}).all())
+
+    async def row(self, stmt: sa.Executable, params: Params = None) -> Row | None:
+        return await self._do(lambda: self._sync.execute(stmt, params or {}).first())
+
+    async def scalar(self, stmt: sa.Executable, params: Params = None) -> Any:
+        return await self._do(lambda: self._sync.execute(stmt, params or {}).scalar())
+
+    async def run(self, stmt: sa.Executable, params: Params = None) -> int:
+        """Execute for effect; the number of rows touched. An empty list of rows does nothing."""
+        if params is not None and not params:
+            return 0
+        return await self._do(lambda: self._sync.execute(stmt, params or {}).rowcount)
+
+    async def insert_new(
+        self, table: sa.Table, values: Sequence[Mapping[str, Any]], *returning: sa.Column[Any]
+    ) -> Sequence[Row]:
+        """Insert what is not there yet; rows that meet any unique key are left as they are."""
+        if not values:
+            return []
+        stmt = self._insert(table).on_conflict_do_nothing()
+        if returning:
+            return await self._do(lambda: self._sync.execute(stmt.returning(*returning), values).all())
+        await self._do(lambda: self._sync.execute(stmt, values))
+        return []
+
+    async def upsert(
+        self, table: sa.Table, values: Sequence[Mapping[str, Any]], *, key: Sequence[str], change: Any
+    ) -> None:
+        """Insert, or apply `change(excluded)` (column -> value) to the row that holds `key`."""
+        if values:
+            stmt = self._insert(table)
+            stmt = stmt.on_conflict_do_update(index_elements=list(key), set_=change(stmt.excluded))
+            await self.run(stmt, list(values))
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Run once the transaction has committed; a rollback discards it."""
+        self._after.append(act)
+
+    async def seal(self, owner: str, plain: bytes, *where: object) -> bytes:
+        return close((await self.keys_for([owner]))[owner], plain, *where)
+
+    async def unseal(self, sealed: bytes, *where: object) -> bytes:
+        """Raises `Unsealable` when altered, moved, or its key was destroyed."""
+        key_id = key_id_of(sealed)
+        return open_sealed((await self.keys([key_id]))[key_id], sealed, *where)
+
+    async def keys_for(self, owners: Iterable[str]) -> dict[str, DataKey]:
+        """Each owner's data key, made when missing. Owners: `node:<id>`, `day:<account>:<date>`, `tenant`."""
+        wanted = list(dict.fromkeys(owners))
+        found = {
+            o: key for o in wanted if (key := self._fresh.get(o) or self._db.cached_key(self.tenant_id, o))
+        }
+        if missing := [o for o in wanted if o not in found]:
+            found |= await self._stored_keys(schema.data_key.c.owner.in_(missing))
+            found |= await self._make_keys([o for o in missing if o not in found])
+        return found
+
+    async def keys(self, key_ids: Iterable[int]) -> dict[int, DataKey]:
+        """Unwrapped keys by id. Raises `Unsealable` when one was destroyed."""
+        wanted = set(key_ids)
+        fresh = {key.key_id: key for key in self._fresh.values()}
+        found = {k: key for k in wanted if (key := fresh.get(k) or self._db.cached_key(self.tenant_id, k))}
+        if missing := wanted - found.keys():
+            stored = await self._stored_keys(schema.data_key.c.key_id.in_(missing))
+            found |= {key.key_id: key for key in stored.values()}
+        if wanted - found.keys():
+            raise Unsealable("这项内容的密钥已销毁，无法再打开。")
+        return found
+
+    async def _stored_keys(self, which: sa.ColumnElement[bool]) -> dict[str, DataKey]:
+        t = schema.data_key
+        stmt = sa.select(t.c.key_id, t.c.owner, t.c.wrapped).where(t.c.tenant_id == self.tenant_id, which)
+        found = {r.owner: self.vault.unwrap(r.key_id, r.owner, r.wrapped) for r in await self.rows(stmt)}
+        self._db.cache_keys(self.tenant_id, found)
+        return found
+
+    async def _make_keys(self, owners: Sequence[str]) -> dict[str, DataKey]:
+        made, rows = {}, []
+        for owner in owners:
+            key, wrapped = self.vault.new_key(new_id(), owner)
+            made[owner] = key
+            rows.append(
+                {
+                    "tenant_id": self.tenant_id,
+                    "key_id": key.key_id,
+                    "owner": owner,
+                    "wrapped": wrapped,
+                    "created_at": utcnow(),
+                }
+            )
+        won = {r.owner for r in await self.insert_new(schema.data_key, rows, schema.data_key.c.owner)}
+        lost = [o for o in owners if o not in won]
+        # Cached only after the commit: a key that rolled back must never have sealed anything that stays.
+        self._fresh |= {o: made[o] for o in won}
+        return {o: made[o] for o in won} | (
+            await self._stored_keys(schema.data_key.c.owner.in_(lost)) if lost else {}
+        )
+
+    def _insert(self, table: sa.Table) -> Any:
+        return pg_insert(table) if self._sync.dialect.name == "postgresql" else lite_insert(table)
+
+    async def _do(self, job: Callable[[], T]) -> T:
+        with _translated():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+
+    def committed(self) -> None:
+        """Called once by `Database.begin`."""
+        self._db.cache_keys(self.tenant_id, self._fresh)
+        for act in self._after:
+            act()
+
+
+class Database:
+    """An open database. `begin` writes, `read` reads a snapshot; both are bound to one tenant."""
+
+    def __init__(self, url: str, vault: Vault) -> None:
+        self.vault = vault
+        self._keys: dict[tuple[int, str | int], DataKey] = {}
+        self._engine = _engine(url)
+        self._readers = _engine(url, readonly=True)
+        self._pool = ThreadPoolExecutor(1, "scrm-writer")
+        self._read_pool = ThreadPoolExecutor(_READERS, "scrm-reader")
+        self._lock = asyncio.Lock()
+        self._writer: sa.Connection | None = None
+
+    @classmethod
+    async def open(cls, url: str, vault: Vault) -> Database:
+        """Open a migrated database. Raises `BadConfig` when its schema is not ours to run on."""
+        db = cls(url, vault)
+        db._writer = await db._job(db._engine.connect)
+        return db
+
+    async def create_all(self) -> None:
+        """Every table at once; for tests and benches. Services use `migrate`."""
+        await self._job(lambda: schema.metadata.create_all(self._engine))
+
+    async def close(self) -> None:
+        async with self._lock:
+            if self._writer is not None:
+                await self._job(self._writer.close)
+            self._writer = None
+        self._pool.shutdown(wait=True)
+        self._read_pool.shutdown(wait=True)
+        self._engine.dispose()
+        self._readers.dispose()
+
+    @asynccontextmanager
+    async def begin(self, tenant_id: int) -> AsyncIterator[Conn]:
+        """One write transaction: committed on the way out, rolled back on any error."""
+        async with self._lock:
+            writer = self._writer
+            if writer is None:
+                raise BadConfig("数据库已经关闭。")
+            conn = Conn(self, tenant_id, writer, self._pool)
+            await self._certainly(lambda: writer.exec_driver_sql("BEGIN IMMEDIATE"))
+            try:
+                yield conn
+                await self._certainly(lambda: writer.exec_driver_sql("COMMIT"))
+            except BaseException:
+                with suppress(Unavailable):  # SQLite has already rolled back, e.g. on a full disk
+                    await self._certainly(lambda: writer.exec_driver_sql("ROLLBACK"))
+                raise
+        conn.committed()
+
+    @asynccontextmanager
+    async def read(self, tenant_id: int) -> AsyncIterator[Conn]:
+        """A read-only snapshot; never waits for the writer."""
+        loop = asyncio.get_running_loop()
+        sync = await loop.run_in_executor(self._read_pool, self._snapshot)
+        try:
+            yield Conn(self, tenant_id, sync, self._read_pool)
+        finally:
+            await asyncio.shield(loop.run_in_executor(self._read_pool, _release, sync))
+
+    async def key(self, tenant_id: int, owner: str) -> DataKey:
+        """One data key outside any transaction, made and committed when missing."""
+        if cached := self.cached_key(tenant_id, owner):
+            return cached
+        async with self.begin(tenant_id) as conn:
+            return (await conn.keys_for([owner]))[owner]
+
+    def cached_key(self, tenant_id: int, name: str | int) -> DataKey | None:
+        return self._keys.get((tenant_id, name))
+
+    def cache_keys(self, tenant_id: int, keys: Mapping[str, DataKey]) -> None:
+        while len(self._keys) > _KEYS_CACHED:
+            self._keys.pop(next(iter(self._keys)))
+        for owner, key in keys.items():
+            self._keys[tenant_id, owner] = self._keys[tenant_id, key.key_id] = key
+
+    def _snapshot(self) -> sa.Connection:
+        sync = self._readers.connect()
+        sync.exec_driver_sql("BEGIN")
+        return sync
+
+    async def _job(self, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+
+    async def _certainly(self, job: Callable[[], T]) -> T:
+        """Finish the job even when the caller is cancelled: the lock is not released half-way."""
+        future = asyncio.ensure_future(self._job(job))
+        try:
+            with _translated():
+                return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """A database that is down, locked or full is a state of the world, not a fault of the statement."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        raise Unavailable from error
+
+
+def migrate(url: str) -> str:
+    """Bring the schema to this release's revision; the revision reached. Blocking."""
+    command.upgrade(_alembic(url), "head")
+    return revision(url) or ""
+
+
+def revision(url: str) -> str | None:
+    """The schema revision a database is at; None = empty."""
+    engine = _engine(url)
+    try:
+        with engine.connect() as sync:
+            return MigrationContext.configure(sync).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def head() -> str:
+    """The schema revision this release wants."""
+    return ScriptDirectory.from_config(_alembic("")).get_current_head() or ""
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")))
+    config.attributes["url"] = url
+    return config
+
+
+def _release(sync: sa.Connection) -> None:
+    try:
+        sync.exec_driver_sql("ROLLBACK")
+    finally:
+        sync.close()
+
+
+def _engine(url: str, *, readonly: bool = False) -> sa.Engine:
+    made = sa.make_url(url)
+    if made.get_backend_name() != "sqlite":
+        raise BadConfig(f"不支持的数据库 {made.get_backend_name()}：database_url 请留空（内嵌 SQLite）。")
+    if made.database:
+        Path(made.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        made,
+        isolation_level="AUTOCOMMIT",  # BEGIN IMMEDIATE / COMMIT are written by us, not guessed by the driver
+        connect_args={"check_same_thread": False, "timeout": 5.0},
+        poolclass=sa.QueuePool,
+        pool_size=_READERS,
+        max_overflow=_READERS,
+        query_cache_size=1000,
+    )
+    sa.event.listen(engine, "connect", lambda raw, _record: _pragmas(raw, readonly=readonly))
+    return engine
+
+
+def _pragmas(raw: Any, *, readonly: bool) -> None:
+    """WAL with a full sync at each commit: what was acknowledged survives a power cut."""
+    for line in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=5000",
+        "temp_store=MEMORY",
+        "cache_size=-65536",
+        "mmap_size=268435456",
+        *(["query_only=ON"] if readonly else []),
+    ):
+        raw.execute(f"PRAGMA {line}")
