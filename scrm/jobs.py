@@ -1,0 +1,95 @@
+"""Due rows: small jobs that must happen after a time, with the same lease as inbox and outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from scrm.db import Conn
+from scrm.schema import due
+from scrm.seal import new_id
+
+Kind = Literal["poll", "enrich"]
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    due_id: int
+    kind: Kind
+    key: str
+    account_id: int
+    payload: Mapping[str, Any]
+    version: int
+    attempts: int
+
+
+async def put(
+    conn: Conn, kind: Kind, key: str, account_id: int, payload: Mapping[str, Any], *, at: datetime
+) -> None:
+    """One row per (kind, key): asking again makes it due earlier, never later, and never twice."""
+    row = {
+        "tenant_id": conn.tenant_id,
+        "due_id": new_id(),
+        "kind": kind,
+        "key": key,
+        "account_id": account_id,
+        "payload": dict(payload),
+        "at": at,
+    }
+    earlier = sa.case((due.c.at < at, due.c.at), else_=sa.bindparam("soonest", at, type_=due.c.at.type))
+    await conn.upsert(
+        due,
+        [row],
+        key=["tenant_id", "kind", "key"],
+        change=lambda new: {"at": earlier, "payload": new.payload, "version": due.c.version + 1},
+    )
+
+
+async def claim(conn: Conn, *, now: datetime, limit: int) -> list[Due]:
+    """Lease what is due, oldest first; one holder at a time per row."""
+    c = due.c
+    free = sa.or_(c.lease_until.is_(None), c.lease_until < now)
+    stmt = sa.select(c.due_id, c.kind, c.key, c.account_id, c.payload, c.version, c.attempts).where(
+        c.tenant_id == conn.tenant_id, c.at <= now, free
+    )
+    rows = await conn.rows(stmt.order_by(c.at, c.due_id).limit(limit))
+    lease = sa.update(due).where(c.tenant_id == conn.tenant_id, c.due_id.in_([r.due_id for r in rows]))
+    await conn.run(lease.values(lease_until=now + LEASE))
+    return [Due(**r._mapping) for r in rows]
+
+
+async def finish(conn: Conn, job: Due, *, again_at: datetime | None = None) -> None:
+    """Done: gone, or due again. Asked for meanwhile (its version moved): due again at once."""
+    c = due.c
+    which = sa.and_(c.tenant_id == conn.tenant_id, c.due_id == job.due_id)
+    unmoved = sa.and_(which, c.version == job.version)
+    if again_at is None:
+        await conn.run(sa.delete(due).where(unmoved))
+    else:
+        await conn.run(sa.update(due).where(unmoved).values(at=again_at))
+    await conn.run(sa.update(due).where(which).values(lease_until=None, attempts=0, error=""))
+
+
+async def postpone(conn: Conn, job: Due, error: str, *, at: datetime) -> None:
+    """It failed: due again at `at`, with the reason kept for the admin."""
+    c = due.c
+    stmt = sa.update(due).where(c.tenant_id == conn.tenant_id, c.due_id == job.due_id)
+    await conn.run(stmt.values(at=at, lease_until=None, attempts=job.attempts + 1, error=error[:500]))
+
+
+async def drop(conn: Conn, job: Due) -> None:
+    c = due.c
+    await conn.run(sa.delete(due).where(c.tenant_id == conn.tenant_id, c.due_id == job.due_id))
+
+
+async def next_at(conn: Conn) -> datetime | None:
+    """When the earliest row is due."""
+    found: datetime | None = await conn.scalar(
+        sa.select(due.c.at).where(due.c.tenant_id == conn.tenant_id).order_by(due.c.at).limit(1)
+    )
+    return found

@@ -1,0 +1,200 @@
+"""The way out as rows: queued -> sending (lease) -> sent | retry | unknown | dead; in order within a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from scrm.db import Conn
+from scrm.schema import outbox
+
+State = Literal["queued", "sending", "retry", "sent", "unconfirmed", "unknown", "dead"]
+#: States in which a row still holds its lane.
+OPEN = ("queued", "sending", "retry")
+#: Longer than any vendor call may take: a lease that ran out means the sender died.
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One push to queue. `key` makes it happen once; `payload` is sealed by the node it goes to."""
+
+    outbox_id: int
+    account_id: int
+    node_id: int
+    conversation_id: int
+    event_id: int
+    lane: bytes
+    key: str
+    kind: str
+    payload: bytes
+    state: State = "queued"
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A claimed row, opened."""
+
+    outbox_id: int
+    account_id: int
+    node_id: int
+    conversation_id: int
+    event_id: int
+    kind: str
+    attempts: int
+    deadline_at: datetime | None
+    created_at: datetime
+    payload: bytes
+
+
+async def enqueue(conn: Conn, order: Order, *, now: datetime) -> bool:
+    """False when this key was queued before: nothing is added."""
+    row = {name: getattr(order, name) for name in Order.__slots__} | {
+        "tenant_id": conn.tenant_id,
+        "next_at": now,
+        "created_at": now,
+        "updated_at": now,
+        "payload": await conn.seal(
+            f"node:{order.node_id}", order.payload, "outbox", order.outbox_id, "payload"
+        ),
+    }
+    return bool(await conn.insert_new(outbox, [row], outbox.c.outbox_id))
+
+
+async def waiting(conn: Conn, *, now: datetime) -> bool:
+    """Whether there may be anything for `claim` or `abandoned`."""
+    c = outbox.c
+    ready = sa.and_(c.state.in_(["queued", "retry"]), c.next_at <= now)
+    lost = sa.and_(c.state == "sending", c.lease_until < now)
+    stmt = sa.select(c.outbox_id).where(c.tenant_id == conn.tenant_id, sa.or_(ready, lost))
+    return await conn.row(stmt.limit(1)) is not None
+
+
+async def claim(conn: Conn, *, now: datetime, limit: int) -> list[Sending]:
+    """Lease what may go out now: the first open row of each lane, oldest first."""
+    c, earlier = outbox.c, outbox.alias()
+    blocked = sa.exists().where(
+        earlier.c.tenant_id == c.tenant_id,
+        earlier.c.lane == c.lane,
+        earlier.c.outbox_id < c.outbox_id,
+        earlier.c.state.in_(OPEN),
+    )
+    stmt = sa.select(outbox).where(
+        c.tenant_id == conn.tenant_id, c.state.in_(["queued", "retry"]), c.next_at <= now, ~blocked
+    )
+    rows = await conn.rows(stmt.order_by(c.next_at, c.outbox_id).limit(limit))
+    lease = sa.update(outbox).where(
+        c.tenant_id == conn.tenant_id, c.outbox_id.in_([r.outbox_id for r in rows])
+    )
+    await conn.run(lease.values(state="sending", lease_until=now + LEASE, updated_at=now))
+    return [await _opened(conn, r) for r in rows]
+
+
+async def abandoned(conn: Conn, *, now: datetime, limit: int) -> list[Sending]:
+    """Rows whose sender died between the call and its result: nobody knows whether they went out."""
+    c = outbox.c
+    stmt = sa.select(outbox).where(c.tenant_id == conn.tenant_id, c.state == "sending", c.lease_until < now)
+    return [await _opened(conn, r) for r in await conn.rows(stmt.order_by(c.outbox_id).limit(limit))]
+
+
+async def _opened(conn: Conn, row: Any) -> Sending:
+    payload = await conn.unseal(row.payload, "outbox", row.outbox_id, "payload")
+    values = {name: getattr(row, name) for name in Sending.__slots__ if name != "payload"}
+    return Sending(payload=payload, **values)
+
+
+async def finish(
+    conn: Conn,
+    outbox_id: int,
+    state: State,
+    *,
+    now: datetime,
+    external_id: str = "",
+    code: str = "",
+    error: str = "",
+    retry_at: datetime | None = None,
+) -> None:
+    """Record the result of a claimed row; a retry counts one attempt."""
+    c = outbox.c
+    change: dict[Any, Any] = {
+        "state": state,
+        "code": code,
+        "error": error,
+        "lease_until": None,
+        "updated_at": now,
+    }
+    if external_id:
+        change["external_id"] = external_id
+    if state == "retry":
+        change |= {"next_at": retry_at or now, "attempts": c.attempts + 1}
+    stmt = sa.update(outbox).where(c.tenant_id == conn.tenant_id, c.outbox_id == outbox_id)
+    await conn.run(stmt.values(change))
+
+
+async def failed_later(conn: Conn, account_id: int, external_id: str, error: str, *, now: datetime) -> Any:
+    """The vendor says afterwards that a message did not arrive; the row it concerns, or None."""
+    c = outbox.c
+    which = sa.and_(c.tenant_id == conn.tenant_id, c.account_id == account_id, c.external_id == external_id)
+    row = await conn.row(sa.select(c.outbox_id, c.event_id, c.node_id, c.conversation_id).where(which))
+    if row is not None:
+        await finish(conn, row.outbox_id, "dead", now=now, error=error)
+    return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of a push."""
+
+    outbox_id: int
+    key: str
+    account_id: int
+    conversation_id: int
+    event_id: int
+    kind: str
+    state: State
+    code: str
+    error: str
+    created_at: datetime
+    updated_at: datetime
+
+
+_DELIVERY = [outbox.c[name] for name in Delivery.__slots__]
+
+
+async def deliveries(conn: Conn, event_ids: Sequence[int]) -> dict[int, Delivery]:
+    """By event id."""
+    c = outbox.c
+    stmt = sa.select(*_DELIVERY).where(c.tenant_id == conn.tenant_id, c.event_id.in_(event_ids))
+    return {r.event_id: Delivery(**r._mapping) for r in await conn.rows(stmt)} if event_ids else {}
+
+
+async def by_key(conn: Conn, key: str) -> Delivery | None:
+    c = outbox.c
+    row = await conn.row(sa.select(*_DELIVERY).where(c.tenant_id == conn.tenant_id, c.key == key))
+    return Delivery(**row._mapping) if row else None
+
+
+async def page(conn: Conn, *, state: str, before: int | None, limit: int) -> list[Delivery]:
+    """Newest first, at most `limit`, older than the row `before`; every state when `state` is empty."""
+    c = outbox.c
+    stmt = sa.select(*_DELIVERY).where(c.tenant_id == conn.tenant_id)
+    if state:
+        stmt = stmt.where(c.state == state)
+    if before is not None:
+        stmt = stmt.where(c.outbox_id < before)
+    return [Delivery(**r._mapping) for r in await conn.rows(stmt.order_by(c.outbox_id.desc()).limit(limit))]
+
+
+async def counts(conn: Conn) -> dict[str, int]:
+    """How many rows are in each state that is not finished well."""
+    c = outbox.c
+    stmt = sa.select(c.state, sa.func.count().label("number")).where(
+        c.tenant_id == conn.tenant_id, c.state.in_([*OPEN, "unknown", "dead"])
+    )
+    found = {r.state: r.number for r in await conn.rows(stmt.group_by(c.state))}
+    return {state: found.get(state, 0) for state in (*OPEN, "unknown", "dead")}
