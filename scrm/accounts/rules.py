@@ -1,0 +1,51 @@
+"""Whether an account's settings are complete, in sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scrm.contract import Finding, Need, Severity
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    options: dict[str, str]
+    secrets: dict[str, str]
+
+
+def split(needs: Sequence[Need], given: Mapping[str, object]) -> Split:
+    """Secrets apart from the rest, defaults filled in."""
+    known = needs
+    values = {n.name: str(given.get(n.name) or n.default) for n in known if given.get(n.name) or n.default}
+    secret = {n.name for n in known if n.secret}
+    return Split(
+        options={k: v for k, v in values.items() if k not in secret},
+        secrets={k: v for k, v in values.items() if k in secret},
+    )
+
+
+def faults(slug: str, needs: Sequence[Need], given: Mapping[str, object]) -> list[Finding]:
+    """What is missing, misshapen or unknown; empty = the account can start."""
+    known = {n.name: n for n in needs}
+    found = [
+        _error(f"账号 {slug}：不认识设置“{name}”，可用的有 {'、'.join(known)}。")
+        for name in sorted(given.keys() - known)
+    ]
+    for need in known.values():
+        value = str(given.get(need.name) or need.default)
+        if need.required and not value:
+            found.append(_error(f"账号 {slug}：缺少“{need.name}”（{need.help}）。"))
+        elif value and need.pattern and not re.fullmatch(need.pattern, value):
+            found.append(_error(f"账号 {slug}：“{need.name}”的格式不对（{need.help}）。"))
+    if not SLUG.fullmatch(slug):
+        found.append(_error(f"账号 {slug}：slug 只能用小写字母、数字和连字符。"))
+    return found
+
+
+def _error(sentence: str) -> Finding:
+    return Finding(severity=Severity.ERROR, sentence=sentence)

@@ -1,0 +1,106 @@
+"""Accounts with their connectors, held in memory: found by slug for each callback, by id for each send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from types import ModuleType
+
+from scrm.accounts import rules, store
+from scrm.contract import Account, Connector
+from scrm.db import Conn
+from scrm.errors import BadConfig, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugged:
+    """An account and the connector that serves it; powers are found by `isinstance(plug, Power)`."""
+
+    account: Account
+    plug: ModuleType
+    state: str
+    team_id: int | None
+
+    @property
+    def title(self) -> str:
+        return str(self.plug.TITLE)
+
+
+def connector(channel: str) -> ModuleType:
+    """The module of a channel. Raises `BadConfig` naming the channel."""
+    if not rules.CHANNEL.fullmatch(channel):
+        raise BadConfig(f"渠道名 {channel!r} 不合法。")
+    try:
+        module = import_module(f"connectors.{channel}")
+    except ModuleNotFoundError:
+        raise BadConfig(f"没有名为 {channel} 的渠道：connectors/ 下没有这个目录。") from None
+    if not isinstance(module, Connector):
+        raise BadConfig(f"connectors.{channel} 没有声明 NEEDS、TITLE 和 ICON。")
+    return module
+
+
+class Directory:
+    """What is configured, as of the last `load`."""
+
+    def __init__(self) -> None:
+        self._by_slug: dict[str, Plugged] = {}
+        self._by_id: dict[int, Plugged] = {}
+        self.tenants: list[store.Tenant] = []
+
+    async def load(self, conn: Conn) -> None:
+        """Read the tenant of `conn` afresh."""
+        self.tenants = await store.tenants(conn)
+        loaded = [
+            Plugged(account=s.account, plug=connector(s.account.channel), state=s.state, team_id=s.team_id)
+            for s in await store.accounts(conn)
+        ]
+        kept = [p for p in self._by_id.values() if p.account.tenant_id != conn.tenant_id]
+        self._by_id = {p.account.account_id: p for p in [*kept, *loaded]}
+        self._by_slug = {p.account.slug: p for p in self._by_id.values()}
+
+    def by_slug(self, slug: str) -> Plugged:
+        """Raises `NotFound`."""
+        if slug not in self._by_slug:
+            raise NotFound("没有这个账号，请检查回调地址。")
+        return self._by_slug[slug]
+
+    def by_id(self, account_id: int) -> Plugged:
+        """Raises `NotFound`."""
+        if account_id not in self._by_id:
+            raise NotFound("这个账号已经不在了。")
+        return self._by_id[account_id]
+
+    def all(self, tenant_id: int) -> list[Plugged]:
+        return [p for p in self._by_id.values() if p.account.tenant_id == tenant_id]
+
+
+async def add(conn: Conn, given: Mapping[str, object], *, now: datetime, team_id: int | None = None) -> int:
+    """Store one account as written in TOML or on the command line. Raises `BadConfig` with every fault."""
+    own = dict(given)
+    slug, channel = str(own.pop("slug", "")), str(own.pop("channel", ""))
+    name, max_age_s = str(own.pop("name", slug)), own.pop("max_age_s", 600)
+    module = connector(channel)
+    wrong = rules.faults(slug, module.NEEDS, own)
+    if not isinstance(max_age_s, int) or max_age_s < 0:
+        wrong += rules.faults(slug, module.NEEDS, {"max_age_s": max_age_s})
+    if wrong:
+        raise BadConfig("\n".join(f.sentence for f in wrong))
+    parts = rules.split(module.NEEDS, own)
+    return await store.save(
+        conn,
+        slug=slug,
+        channel=channel,
+        name=name,
+        max_age_s=int(str(max_age_s)),
+        options=parts.options,
+        secrets=parts.secrets,
+        team_id=team_id,
+        now=now,
+    )
+
+
+async def add_all(conn: Conn, given: Iterable[Mapping[str, object]], *, now: datetime) -> None:
+    for one in given:
+        await add(conn, one, now=now)

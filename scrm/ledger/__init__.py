@@ -1,0 +1,1 @@
+"""What must be provable later: the audit trail."""
