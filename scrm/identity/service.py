@@ -1,0 +1,163 @@
+"""The seam of identity: `resolve` turns a batch of sightings into nodes and keeps persons up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scrm.contract import Handle, Link
+from scrm.db import Conn
+from scrm.identity import rules, store
+
+#: (kind, scope, value): what makes two handles the same identifier.
+Address = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One event as identity sees it."""
+
+    event_id: int
+    at: datetime
+    key: str
+    handles: Sequence[Handle]
+    links: Sequence[Link] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Node of every address in the batch; which are new; which persons changed by a join or a name."""
+
+    nodes: dict[Address, int]
+    new: frozenset[int] = frozenset()
+    changed: frozenset[int] = field(default=frozenset())
+
+
+def address(handle: Handle) -> Address:
+    return (handle.kind, handle.scope, handle.value)
+
+
+async def resolve(conn: Conn, batch: Sequence[Sighting], now: datetime) -> Resolved:
+    """Find or make every node, record the evidence, join what it proves. Order does not matter."""
+    first = _first_sightings(batch)
+    keys = {a: store.value_key(conn, new.handle) for a, new in first.items()}
+    known = await store.by_value_key(conn, keys.values())
+    missing = [a for a, key in keys.items() if key not in known]
+    if missing:
+        await store.add(conn, [_with_key(first[a], keys[a]) for a in missing])
+        known |= await store.by_value_key(conn, [keys[a] for a in missing])
+        fresh = [known[keys[a]] for a in missing]
+        await store.found(conn, [n for n in fresh if rules.is_person(n.kind)])
+    nodes = {a: known[key].node_id for a, key in keys.items()}
+    new = frozenset(nodes[a] for a in missing)
+    ages = {n.node_id: n for n in known.values()}
+    moved = await _settle_times(conn, batch, first, nodes, ages, new, now=now)
+    joined = await _record_links(conn, batch, nodes)
+    named = await _record_names(conn, batch, nodes)
+    changed = await _project(conn, {*moved, *named, *(n for pair in joined for n in pair)}, joined)
+    return Resolved(nodes=nodes, new=new, changed=changed)
+
+
+def _first_sightings(batch: Sequence[Sighting]) -> dict[Address, store.New]:
+    """The canonical-first event of each address within the batch."""
+    first: dict[Address, store.New] = {}
+    for s in batch:
+        for handle in (*s.handles, *(h for link in s.links for h in (link.a, link.b))):
+            new = store.New(handle=handle, value_key=b"", at=s.at, key=s.key)
+            held = first.get(address(handle))
+            if held is None or (new.at, new.key) < (held.at, held.key):
+                first[address(handle)] = new
+    return first
+
+
+def _with_key(new: store.New, key: bytes) -> store.New:
+    return store.New(handle=new.handle, value_key=key, at=new.at, key=new.key)
+
+
+async def _settle_times(
+    conn: Conn,
+    batch: Sequence[Sighting],
+    first: dict[Address, store.New],
+    nodes: dict[Address, int],
+    known: dict[int, rules.Node],
+    new: frozenset[int],
+    *,
+    now: datetime,
+) -> set[int]:
+    """Keep first and last sighting right; the nodes that turned out to be older than we knew."""
+    last: dict[int, datetime] = {}
+    for s in batch:
+        for handle in s.handles:
+            node_id = nodes[address(handle)]
+            # A vendor's clock that runs ahead must not make an identifier look alive tomorrow.
+            last[node_id] = max(last.get(node_id, s.at), min(s.at, now))
+    await store.touch(conn, last)
+    older = set()
+    for a, sighting in first.items():
+        node_id = nodes[a]
+        if node_id not in new and (sighting.at, sighting.key) < known[node_id].order:
+            await store.first_seen(conn, node_id, at=sighting.at, key=sighting.key)
+            older.add(node_id)
+    return {n for n in older if rules.is_person(known[n].kind)}
+
+
+async def _record_links(
+    conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]
+) -> list[tuple[int, int]]:
+    pairs = []
+    for s in batch:
+        for link in s.links:
+            a, b = sorted((nodes[address(link.a)], nodes[address(link.b)]))
+            if a == b:
+                continue
+            pairs.append((a, b))
+            row = {
+                "node_a": a,
+                "node_b": b,
+                "rule": link.rule,
+                "strength": link.strength,
+                "first_event_id": s.event_id,
+                "first_at": s.at,
+                "last_at": s.at,
+            }
+            await store.add_evidence(conn, [row])
+    return pairs
+
+
+async def _record_names(conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]) -> set[int]:
+    """What channels call people; the latest word in the batch wins, and only a change is written."""
+    said = {
+        nodes[address(h)]: h
+        for s in sorted(batch, key=lambda s: (s.at, s.key))
+        for h in s.handles
+        if h.name and rules.is_person(h.kind)
+    }
+    before = await store.handles(conn, list(said))
+    changed = {n for n, h in said.items() if (before[n].name, before[n].avatar) != (h.name, h.avatar)}
+    for node_id in changed:
+        await store.set_name(conn, node_id, said[node_id].name, said[node_id].avatar)
+    return changed
+
+
+async def _project(conn: Conn, touched: set[int], links: Iterable[tuple[int, int]]) -> frozenset[int]:
+    """Re-derive the persons of every component something happened to."""
+    nodes = {n.node_id: n for n in await store.components(conn, touched)}
+    by_person: dict[int, list[int]] = {}
+    for n in nodes.values():
+        by_person.setdefault(n.person_id or n.birth_id, []).append(n.node_id)
+    held = [(ids[0], other) for ids in by_person.values() for other in ids[1:]]
+    changed = set()
+    for group in rules.components(nodes, [*held, *links]):
+        component = [nodes[i] for i in sorted(group)]
+        person_id = rules.person_of(component)
+        await store.project(conn, component, person_id, rules.name_node(component))
+        changed.add(person_id)
+    return frozenset(changed)
+
+
+async def find(conn: Conn, handle: Handle) -> int | None:
+    """The node of an address we have met before."""
+    key = store.value_key(conn, handle)
+    found = (await store.by_value_key(conn, [key])).get(key)
+    return found.node_id if found else None

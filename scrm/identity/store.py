@@ -1,0 +1,287 @@
+"""SQL of nodes, evidence and the persons projected from them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from scrm.contract import Handle
+from scrm.db import Conn
+from scrm.identity.rules import Node
+from scrm.schema import evidence, node, node_person, person
+from scrm.seal import close, key_id_of, new_id, open_sealed
+
+_NODE = (node.c.node_id, node.c.kind, node.c.birth_id, node.c.first_at, node.c.first_key, node.c.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """A node to be: the handle, and the first event that showed it."""
+
+    handle: Handle
+    value_key: bytes
+    at: datetime
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A node belonged to the person from `from_at` until `until_at` (None = still)."""
+
+    node_id: int
+    from_at: datetime
+    until_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A person as a screen names them."""
+
+    person_id: int
+    name: str
+    avatar: str
+
+
+def value_key(conn: Conn, handle: Handle) -> bytes:
+    return conn.vault.blind(str(conn.tenant_id), handle.kind, handle.scope, handle.value)
+
+
+async def by_value_key(conn: Conn, keys: Collection[bytes]) -> dict[bytes, Node]:
+    stmt = sa.select(*_NODE, node.c.value_key).where(
+        node.c.tenant_id == conn.tenant_id, node.c.value_key.in_(keys)
+    )
+    return {r.value_key: _node(r) for r in await conn.rows(stmt)} if keys else {}
+
+
+def _node(row: Any, person_id: int | None = None) -> Node:
+    return Node(
+        node_id=row.node_id,
+        kind=row.kind,
+        birth_id=row.birth_id,
+        first_at=row.first_at,
+        first_key=row.first_key,
+        named=row.name is not None,
+        person_id=person_id,
+    )
+
+
+async def add(conn: Conn, news: Sequence[New]) -> None:
+    """Nodes with a data key of their own; one that exists already is left as it is."""
+    ids = [new_id() for _ in news]
+    keys = await conn.keys_for([f"node:{i}" for i in ids])
+    rows = [
+        {
+            "tenant_id": conn.tenant_id,
+            "node_id": i,
+            "kind": n.handle.kind,
+            "scope": n.handle.scope,
+            "value_key": n.value_key,
+            "value": close(keys[f"node:{i}"], n.handle.value.encode(), "node", i, "value"),
+            "birth_id": new_id(),
+            "first_at": n.at,
+            "first_key": n.key,
+            "last_at": n.at,
+        }
+        for i, n in zip(ids, news, strict=True)
+    ]
+    await conn.insert_new(node, rows)
+
+
+async def touch(conn: Conn, seen: Mapping[int, datetime]) -> None:
+    """The last time each node was seen, never backwards."""
+    stmt = (
+        sa.update(node)
+        .where(node.c.tenant_id == conn.tenant_id, node.c.node_id == sa.bindparam("b_node"))
+        .where(node.c.last_at < sa.bindparam("b_at", type_=node.c.last_at.type))
+        .values(last_at=sa.bindparam("b_at", type_=node.c.last_at.type))
+    )
+    await conn.run(stmt, [{"b_node": n, "b_at": at} for n, at in seen.items()])
+
+
+async def first_seen(conn: Conn, node_id: int, *, at: datetime, key: str) -> None:
+    """An earlier event arrived late: the node is older than we knew."""
+    stmt = sa.update(node).where(node.c.tenant_id == conn.tenant_id, node.c.node_id == node_id)
+    await conn.run(stmt.values(first_at=at, first_key=key))
+
+
+async def set_name(conn: Conn, node_id: int, name: str, avatar: str) -> None:
+    sealed = await conn.seal(f"node:{node_id}", name.encode(), "node", node_id, "name")
+    stmt = sa.update(node).where(node.c.tenant_id == conn.tenant_id, node.c.node_id == node_id)
+    await conn.run(stmt.values(name=sealed, avatar=avatar))
+
+
+async def add_evidence(conn: Conn, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Why two nodes are one person; the same evidence again only counts up."""
+    full = [{"tenant_id": conn.tenant_id, "evidence_id": new_id(), "class": "same_person", **r} for r in rows]
+    e = evidence.c
+    await conn.upsert(
+        evidence,
+        full,
+        key=["tenant_id", "node_a", "node_b", "class", "rule"],
+        change=lambda new: {
+            "n": e.n + 1,
+            "first_at": sa.case((new.first_at < e.first_at, new.first_at), else_=e.first_at),
+            "last_at": sa.case((new.last_at > e.last_at, new.last_at), else_=e.last_at),
+        },
+    )
+
+
+async def components(conn: Conn, node_ids: Collection[int]) -> list[Node]:
+    """The named nodes and every node that shares a person with one of them."""
+    mine, theirs = node_person.alias(), node_person.alias()
+    persons = sa.select(mine.c.person_id).where(
+        mine.c.tenant_id == conn.tenant_id, mine.c.node_id.in_(node_ids), mine.c.until_at.is_(None)
+    )
+    stmt = (
+        sa.select(*_NODE, theirs.c.person_id)
+        .join(theirs, sa.and_(theirs.c.tenant_id == node.c.tenant_id, theirs.c.node_id == node.c.node_id))
+        .where(node.c.tenant_id == conn.tenant_id, theirs.c.until_at.is_(None))
+        .where(theirs.c.person_id.in_(persons))
+    )
+    return [_node(r, r.person_id) for r in await conn.rows(stmt)] if node_ids else []
+
+
+async def found(conn: Conn, nodes: Sequence[Node]) -> None:
+    """A person for each new node, and the interval that says so."""
+    persons = [
+        {"tenant_id": conn.tenant_id, "person_id": n.birth_id, "first_at": n.first_at, "version": 1}
+        for n in nodes
+    ]
+    # From the beginning of time: an event older than the node's first belongs to the same person.
+    spans = [
+        {"tenant_id": conn.tenant_id, "node_id": n.node_id, "from_at": _ALWAYS, "person_id": n.birth_id}
+        for n in nodes
+    ]
+    await conn.insert_new(person, persons)
+    await conn.insert_new(node_person, spans)
+
+
+_ALWAYS = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+async def project(conn: Conn, component: Sequence[Node], person_id: int, name_node_id: int | None) -> None:
+    """Make this component the person; persons it absorbed vanish (their ids still resolve by birth)."""
+    ids = [n.node_id for n in component]
+    old = {n.person_id for n in component if n.person_id not in (None, person_id)}
+    np, p = node_person.c, person.c
+    mine = sa.and_(np.tenant_id == conn.tenant_id, np.node_id.in_(ids), np.until_at.is_(None))
+    await conn.run(sa.update(node_person).where(mine).values(person_id=person_id))
+    await conn.run(sa.delete(person).where(p.tenant_id == conn.tenant_id, p.person_id.in_(old)))
+    row = {
+        "tenant_id": conn.tenant_id,
+        "person_id": person_id,
+        "first_at": min(n.first_at for n in component),
+        "name_node_id": name_node_id,
+        "version": 1,
+    }
+    await conn.upsert(
+        person,
+        [row],
+        key=["tenant_id", "person_id"],
+        change=lambda new: {
+            "first_at": new.first_at,
+            "name_node_id": new.name_node_id,
+            "version": p.version + 1,
+        },
+    )
+
+
+async def person_now(conn: Conn, any_id: int) -> int | None:
+    """The person an id stands for today; an absorbed person's id resolves for ever."""
+    np = node_person.c
+    stmt = (
+        sa.select(np.person_id)
+        .join(node, sa.and_(node.c.tenant_id == np.tenant_id, node.c.node_id == np.node_id))
+        .where(node.c.tenant_id == conn.tenant_id, node.c.birth_id == any_id)
+    )
+    found_id: int | None = await conn.scalar(stmt.order_by(np.from_at.desc()).limit(1))
+    return found_id
+
+
+async def persons_of(conn: Conn, node_ids: Collection[int]) -> dict[int, int]:
+    """Today's person of each node."""
+    np = node_person.c
+    stmt = sa.select(np.node_id, np.person_id).where(
+        np.tenant_id == conn.tenant_id, np.node_id.in_(node_ids), np.until_at.is_(None)
+    )
+    return {r.node_id: r.person_id for r in await conn.rows(stmt)} if node_ids else {}
+
+
+async def intervals(conn: Conn, person_id: int) -> list[Interval]:
+    """Every node of a person and when it belonged to them."""
+    np = node_person.c
+    stmt = sa.select(np.node_id, np.from_at, np.until_at).where(
+        np.tenant_id == conn.tenant_id, np.person_id == person_id
+    )
+    return [Interval(**r._mapping) for r in await conn.rows(stmt.order_by(np.node_id, np.from_at).limit(64))]
+
+
+async def handles(conn: Conn, node_ids: Collection[int]) -> dict[int, Handle]:
+    """Opened addresses by node."""
+    c = node.c
+    stmt = sa.select(c.node_id, c.kind, c.scope, c.value, c.name, c.avatar).where(
+        c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids)
+    )
+    rows = await conn.rows(stmt.order_by(c.node_id)) if node_ids else []
+    keys = await conn.keys({key_id_of(r.value) for r in rows})
+    return {
+        r.node_id: Handle(
+            kind=r.kind,
+            scope=r.scope,
+            value=open_sealed(keys[key_id_of(r.value)], r.value, "node", r.node_id, "value").decode(),
+            name=_name(keys, r),
+            avatar=r.avatar,
+        )
+        for r in rows
+    }
+
+
+def _name(keys: Mapping[int, Any], row: Any) -> str:
+    if row.name is None:
+        return ""
+    return open_sealed(keys[key_id_of(row.name)], row.name, "node", row.node_id, "name").decode()
+
+
+async def shown(conn: Conn, person_ids: Collection[int]) -> dict[int, Shown]:
+    """Names and avatars by person id; an unnamed person has name ""."""
+    c = node.c
+    stmt = (
+        sa.select(person.c.person_id, c.node_id, c.name, c.avatar)
+        .outerjoin(node, sa.and_(c.tenant_id == person.c.tenant_id, c.node_id == person.c.name_node_id))
+        .where(person.c.tenant_id == conn.tenant_id, person.c.person_id.in_(person_ids))
+    )
+    rows = await conn.rows(stmt) if person_ids else []
+    keys = await conn.keys({key_id_of(r.name) for r in rows if r.name is not None})
+    return {
+        r.person_id: Shown(person_id=r.person_id, name=_name(keys, r), avatar=r.avatar or "") for r in rows
+    }
+
+
+async def names(conn: Conn, node_ids: Collection[int]) -> dict[int, str]:
+    """What the person behind each node is called; a node whose person nobody named is left out."""
+    persons = await persons_of(conn, node_ids)
+    known = await shown(conn, persons.values())
+    return {n: known[p].name for n, p in persons.items() if p in known and known[p].name}
+
+
+async def page(conn: Conn, *, before: int | None, limit: int) -> list[int]:
+    """Person ids, newest first, at most `limit`, below `before`."""
+    p = person.c
+    stmt = sa.select(p.person_id).where(p.tenant_id == conn.tenant_id)
+    if before is not None:
+        stmt = stmt.where(p.person_id < before)
+    return [r.person_id for r in await conn.rows(stmt.order_by(p.person_id.desc()).limit(limit))]
+
+
+async def evidence_of(conn: Conn, node_ids: Collection[int]) -> Sequence[Any]:
+    """Evidence rows among these nodes: node_a, node_b, rule, strength, first_at, n."""
+    e = evidence.c
+    columns = (e.node_a, e.node_b, e.rule, e.strength, e.first_at, e.n, e.first_event_id)
+    stmt = sa.select(*columns).where(
+        e.tenant_id == conn.tenant_id, e.node_a.in_(node_ids), e.retracted_at.is_(None)
+    )
+    return await conn.rows(stmt.order_by(e.first_at, e.evidence_id).limit(200)) if node_ids else []

@@ -1,0 +1,96 @@
+"""Whether a push may go out: the channel's reply windows, its powers, the session. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from scrm.contract import Window
+
+#: How a reply reaches the customer: by the channel's API, by the rep's own tap in WeCom, or copied by hand.
+Way = Literal["api", "jssdk", "copy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """An event of the customer that opened a window."""
+
+    kind: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Pushes since a time, newest first."""
+
+    at: tuple[datetime, ...] = ()
+
+    def since(self, moment: datetime) -> int:
+        return sum(at >= moment for at in self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """`why` is the sentence for the rep when the way is not `api`; `left` counts pushes still allowed."""
+
+    way: Way
+    why: str = ""
+    left: int | None = None
+    until: datetime | None = None
+
+
+def verdict(
+    windows: Sequence[Window],
+    openings: Sequence[Opening],
+    used: Used,
+    *,
+    sends: bool,
+    session: str,
+    in_app: bool,
+    now: datetime,
+) -> Verdict:
+    """`sends`: the channel has an API for talk; `in_app`: the rep's page runs inside the vendor's app."""
+    fallback: Way = "jssdk" if in_app else "copy"
+    if not sends:
+        return Verdict(way=fallback, why="这个渠道只能由你本人在企业微信里发出。")
+    if session == "human":
+        return Verdict(way=fallback, why="会话已由人工接待，接口不能代发，请在企业微信里回复。")
+    if session == "ended":
+        return Verdict(way=fallback, why="会话已结束，客户再次来消息后才能用接口回复。")
+    if not windows:
+        return Verdict(way="api")
+    open_now = [v for w in windows for o in openings if (v := _open(w, o, used, now))]
+    if not open_now:
+        return Verdict(way=fallback, why=_closed(windows, openings, used, now))
+    return max(open_now, key=lambda v: (v.left or 0, v.until or now))
+
+
+def _open(window: Window, opening: Opening, used: Used, now: datetime) -> Verdict | None:
+    until = opening.at + timedelta(seconds=window.seconds)
+    left = window.count - used.since(opening.at)
+    if not opening.kind.startswith(window.opens) or now >= until or left <= 0:
+        return None
+    return Verdict(way="api", left=left, until=until)
+
+
+def _closed(windows: Sequence[Window], openings: Sequence[Opening], used: Used, now: datetime) -> str:
+    main = max(windows, key=lambda w: w.seconds)
+    recent = [
+        o for o in openings if o.kind.startswith(main.opens) and o.at + timedelta(seconds=main.seconds) > now
+    ]
+    if recent and used.since(max(o.at for o in recent)) >= main.count:
+        return f"客户回复前最多发 {main.count} 条，已经用完；等客户说话后可继续。"
+    return f"客户超过 {main.seconds // 3600} 小时没有说话，平台不允许主动发送。"
+
+
+def parts(text: str, limit: int) -> list[str]:
+    """Split a text at line or sentence ends so that each part fits `limit` bytes of UTF-8."""
+    rest, made = text.strip(), []
+    while len(rest.encode()) > limit:
+        room = len(rest.encode()[:limit].decode(errors="ignore"))
+        cut = max(rest.rfind(mark, 0, room) for mark in "\n。！？!?；; ") + 1
+        made.append(rest[: cut or room].strip())
+        rest = rest[cut or room :].strip()
+    return [part for part in [*made, rest] if part]

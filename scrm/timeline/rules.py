@@ -1,0 +1,142 @@
+"""How an event moves a conversation, and where it stands in the order of time. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from scrm.contract import Direction, Envelope, Handle, Session
+
+#: Talk that a rep reads as an unanswered question when the customer says it.
+_TALK = "message."
+_PREVIEW = 80
+
+
+def seq(envelope: Envelope, source_key: str) -> int:
+    """The vendor's order inside `at`, else one drawn from the source key: the same on every replay."""
+    if envelope.seq is not None:
+        return envelope.seq & 0x7FFF_FFFF_FFFF_FFFF
+    return int.from_bytes(hashlib.sha256(source_key.encode()).digest()[:8], "big") >> 1
+
+
+def partner(envelope: Envelope, persons: tuple[Handle, ...]) -> Handle | None:
+    """Whose conversation this is: the customer who speaks or is spoken to."""
+    wanted = "other" if envelope.direction == "out" else "actor"
+    exact = [h for h in persons if h.part == wanted]
+    return next(iter([*exact, *(h for h in persons if h.part != "about")]), None)
+
+
+def opens_conversation(envelope: Envelope) -> bool:
+    """Profile updates and our own staff's doings are events, but nobody's talk."""
+    return envelope.direction != "none" or envelope.follows is not None
+
+
+def tells(envelope: Envelope) -> bool:
+    """Whether it is part of the story; a profile the vendor gave us is evidence, not an event."""
+    return envelope.kind != "event.profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """A conversation's state as its events leave it."""
+
+    conversation_id: int
+    account_id: int
+    node_id: int
+    thread: str
+    rep_id: int | None
+    team_id: int | None
+    session: str
+    waiting_since: datetime | None
+    last_at: datetime
+    last_in_at: datetime | None
+    last_text: str
+    last_kind: str
+    last_direction: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One event, as far as it moves a conversation."""
+
+    kind: str
+    direction: Direction
+    at: datetime
+    text: str
+    staff_id: int | None = None
+    follows: bool | None = None
+    session: Session | None = None
+
+
+def begin(
+    step: Step, conversation_id: int, *, account_id: int, node_id: int, thread: str, team_id: int | None
+) -> Talk:
+    """A conversation before its first event."""
+    return Talk(
+        conversation_id=conversation_id,
+        account_id=account_id,
+        node_id=node_id,
+        thread=thread,
+        rep_id=None,
+        team_id=team_id,
+        session="api",
+        waiting_since=None,
+        last_at=step.at,
+        last_in_at=None,
+        last_text="",
+        last_kind="",
+        last_direction="none",
+        version=0,
+    )
+
+
+def advance(talk: Talk, step: Step) -> Talk:
+    """The conversation after one more event; a late event changes only what it is the newest word on."""
+    newest = step.at >= talk.last_at
+    moved = replace(
+        talk,
+        rep_id=_owner(talk, step),
+        waiting_since=_waiting(talk, step),
+        session=_session(talk, step) if newest else talk.session,
+        version=talk.version + 1,
+    )
+    if step.direction == "in":
+        moved = replace(moved, last_in_at=max(step.at, talk.last_in_at or step.at))
+    if newest and step.direction != "none":
+        moved = replace(
+            moved,
+            last_at=step.at,
+            last_text=step.text[:_PREVIEW],
+            last_kind=step.kind,
+            last_direction=step.direction,
+        )
+    return moved
+
+
+def _session(talk: Talk, step: Step) -> str:
+    """The vendor's word; and a customer who writes after the end begins anew."""
+    begins_anew = talk.session == "ended" and step.direction == "in" and step.kind.startswith(_TALK)
+    return step.session or ("api" if begins_anew else talk.session)
+
+
+def _owner(talk: Talk, step: Step) -> int | None:
+    """The first reply claims; the vendor's word on who follows the customer claims and releases."""
+    if step.follows is False:
+        return None if talk.rep_id == step.staff_id else talk.rep_id
+    if step.staff_id is not None and talk.rep_id is None and (step.follows or step.direction == "out"):
+        return step.staff_id
+    return talk.rep_id
+
+
+def _waiting(talk: Talk, step: Step) -> datetime | None:
+    if not step.kind.startswith(_TALK):
+        return talk.waiting_since
+    if step.direction == "in":
+        if talk.last_direction == "out" and step.at < talk.last_at:
+            return talk.waiting_since  # arrived late: it was answered before we heard of it
+        return min(step.at, talk.waiting_since or step.at)
+    if step.direction == "out" and (talk.last_in_at is None or step.at >= talk.last_in_at):
+        return None
+    return talk.waiting_since

@@ -1,0 +1,1 @@
+"""SQL of the timeline: events on nodes, and conversations."""

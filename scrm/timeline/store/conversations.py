@@ -1,0 +1,144 @@
+"""SQL of conversations: one per (account, customer node, vendor thread), seen through the reader's scope."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+
+from scrm.db import Conn
+from scrm.schema import conversation, node_person
+from scrm.staff.rules import Scope
+from scrm.timeline.rules import Talk
+
+Filter = Literal["waiting", "mine", "unassigned", "all"]
+_TALK = [conversation.c[name] for name in Talk.__slots__]
+_KEY = ["tenant_id", "account_id", "node_id", "thread"]
+
+
+def visible(scope: Scope) -> sa.ColumnElement[bool]:
+    """The scope as a predicate: part of every statement that shows a conversation."""
+    c = conversation.c
+    if scope.everything:
+        return sa.true()
+    mine = [c.rep_id == scope.rep_id] if scope.rep_id is not None else []
+    if scope.team_id is not None:
+        in_team = sa.or_(c.team_id == scope.team_id, c.team_id.is_(None))
+        mine.append(in_team if scope.whole_team else sa.and_(in_team, c.rep_id.is_(None)))
+    return sa.or_(*mine) if mine else sa.false()
+
+
+async def of_nodes(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
+    """Every conversation of these nodes."""
+    c = conversation.c
+    stmt = sa.select(*_TALK).where(c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids))
+    rows = await conn.rows(stmt.order_by(c.last_at.desc(), c.conversation_id)) if node_ids else []
+    return [Talk(**r._mapping) for r in rows]
+
+
+async def save(conn: Conn, talks: Sequence[Talk], *, now: datetime) -> None:
+    rows = [{"tenant_id": conn.tenant_id, "created_at": now, **asdict(t)} for t in talks]
+    kept = set(Talk.__slots__) - {"conversation_id", "account_id", "node_id", "thread", "team_id"}
+    await conn.upsert(conversation, rows, key=_KEY, change=lambda new: {k: new[k] for k in kept})
+
+
+async def get(conn: Conn, conversation_id: int, scope: Scope) -> Talk | None:
+    """The conversation, if this scope may see it."""
+    c = conversation.c
+    stmt = sa.select(*_TALK).where(
+        c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id, visible(scope)
+    )
+    row = await conn.row(stmt)
+    return Talk(**row._mapping) if row else None
+
+
+async def of_id(conn: Conn, conversation_id: int) -> Talk | None:
+    """The conversation, for our own machinery: no reader's scope applies."""
+    return await get(conn, conversation_id, Scope(everything=True))
+
+
+async def queue(
+    conn: Conn,
+    scope: Scope,
+    which: Filter,
+    *,
+    before: tuple[datetime, int] | None = None,
+    limit: int,
+) -> list[tuple[Talk, datetime | None]]:
+    """Conversations with when they were last read: waiting ones longest first, others newest first."""
+    c = conversation.c
+    stmt = sa.select(*_TALK, c.read_at).where(c.tenant_id == conn.tenant_id, visible(scope))
+    if which == "waiting":
+        stmt = stmt.where(c.waiting_since.is_not(None)).order_by(c.waiting_since, c.conversation_id)
+        column, forward = c.waiting_since, True
+    else:
+        stmt = stmt.order_by(c.last_at.desc(), c.conversation_id.desc())
+        column, forward = c.last_at, False
+    if which == "mine":
+        stmt = stmt.where(c.rep_id == scope.rep_id)
+    elif which == "unassigned":
+        stmt = stmt.where(c.rep_id.is_(None))
+    if before is not None:
+        place = sa.tuple_(sa.literal(before[0], column.type), sa.literal(before[1], c.conversation_id.type))
+        here = sa.tuple_(column, c.conversation_id)
+        stmt = stmt.where(here > place if forward else here < place)
+    found = []
+    for r in await conn.rows(stmt.limit(limit)):
+        values = dict(r._mapping)
+        read_at = values.pop("read_at")
+        found.append((Talk(**values), read_at))
+    return found
+
+
+async def waiting_count(conn: Conn, scope: Scope) -> int:
+    c = conversation.c
+    stmt = sa.select(sa.func.count()).where(
+        c.tenant_id == conn.tenant_id, visible(scope), c.waiting_since.is_not(None)
+    )
+    return int(await conn.scalar(stmt) or 0)
+
+
+async def mark_read(conn: Conn, conversation_id: int, *, now: datetime) -> None:
+    c = conversation.c
+    stmt = sa.update(conversation).where(c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id)
+    await conn.run(stmt.values(read_at=now))
+
+
+async def visible_persons(conn: Conn, scope: Scope, person_ids: Collection[int]) -> set[int]:
+    """Of these persons, those with at least one conversation this scope may see."""
+    if scope.everything:
+        return set(person_ids)
+    c, np = conversation.c, node_person.c
+    stmt = (
+        sa.select(np.person_id)
+        .join(conversation, sa.and_(c.tenant_id == np.tenant_id, c.node_id == np.node_id))
+        .where(
+            np.tenant_id == conn.tenant_id,
+            np.person_id.in_(person_ids),
+            np.until_at.is_(None),
+            visible(scope),
+        )
+        .distinct()
+    )
+    return {r.person_id for r in await conn.rows(stmt)} if person_ids else set()
+
+
+async def visible_nodes(conn: Conn, scope: Scope, node_ids: Collection[int]) -> set[int]:
+    """Of these nodes, those that belong to a person this scope may see."""
+    np = node_person.c
+    stmt = sa.select(np.node_id, np.person_id).where(
+        np.tenant_id == conn.tenant_id, np.node_id.in_(node_ids), np.until_at.is_(None)
+    )
+    pairs = [(r.node_id, r.person_id) for r in await conn.rows(stmt)] if node_ids else []
+    allowed = await visible_persons(conn, scope, {p for _, p in pairs})
+    return {n for n, p in pairs if p in allowed}
+
+
+async def set_session(conn: Conn, conversation_id: int, session: str) -> None:
+    """Who may answer now, learned from the vendor's refusal."""
+    c = conversation.c
+    stmt = sa.update(conversation).where(c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id)
+    await conn.run(stmt.values(session=session, version=c.version + 1))
