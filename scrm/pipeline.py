@@ -1,0 +1,321 @@
+"""The path from inbox to timeline (settle: small and certain) and on to reactions (react: may fail)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from scrm import inbox, jobs, outbox
+from scrm.accounts.service import Directory, Plugged
+from scrm.contract import Context, Enriches, Envelope, Pull, Raw, Translates
+from scrm.db import Conn, Database, utcnow
+from scrm.errors import ScrmError, Unavailable
+from scrm.identity import service as identity
+from scrm.identity.rules import is_person
+from scrm.inbox import Item
+from scrm.live import Change, Live
+from scrm.playbook import store as suggestions
+from scrm.playbook.ranking import Suggestion
+from scrm.playbook.service import Library
+from scrm.push import service as push
+from scrm.seal import new_id
+from scrm.staff import store as staff
+from scrm.timeline import service as timeline
+from scrm.timeline.rules import Talk
+from scrm.timeline.store import conversations, events
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Read:
+    """A claimed row, understood."""
+
+    item: Item
+    plugged: Plugged
+    envelopes: list[Envelope] = field(default_factory=list)
+    pulls: list[Pull] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakes:
+    """Whom to wake after a commit."""
+
+    react: Callable[[], None]
+    send: Callable[[], None]
+    due: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Works on one batch of one tenant per call; every call returns how many rows it moved."""
+
+    db: Database
+    directory: Directory
+    live: Live
+    library: Library
+    context: Callable[[Plugged, datetime], Context]
+    wakes: Wakes
+    company: str
+    settle_rows: int
+    max_attempts: int
+    effect_max_age_s: int
+
+    # -- settle --------------------------------------------------------------------------------------------
+    async def settle(self, tenant_id: int) -> int:
+        now = utcnow()
+        async with self.db.read(tenant_id) as conn:
+            items = await inbox.claim(conn, "new", now=now, limit=self.settle_rows)
+        understood, failed = self._translate(items, now)
+        if failed:
+            async with self.db.begin(tenant_id) as conn:
+                for item, why in failed:
+                    await inbox.put_back(conn, item, "translate", why, now=now, max_attempts=1)
+        if understood:
+            await self._settle(tenant_id, understood)
+        return len(items)
+
+    def _translate(self, items: Sequence[Item], now: datetime) -> tuple[list[_Read], list[tuple[Item, str]]]:
+        understood, failed = [], []
+        for item in items:
+            try:
+                understood.append(self._understand(item, now))
+            except ScrmError as error:
+                failed.append((item, error.sentence))
+            except Exception as error:
+                log.exception("translate failed", inbox_id=item.inbox_id)
+                failed.append((item, f"解析时出错：{type(error).__name__}"))
+        return understood, failed
+
+    def _understand(self, item: Item, now: datetime) -> _Read:
+        plugged = self.directory.by_id(item.account_id)
+        read = _Read(item=item, plugged=plugged)
+        if isinstance(plugged.plug, Translates):
+            raw = Raw(source_key=item.source_key, lane="", payload=item.payload)
+            for made in plugged.plug.translate(self.context(plugged, now), raw):
+                if isinstance(made, Pull):
+                    read.pulls.append(made)
+                else:
+                    read.envelopes.append(made)
+        return read
+
+    async def _settle(self, tenant_id: int, batch: list[_Read]) -> None:
+        """All in one transaction; if it fails, halves, until the row at fault stands alone."""
+        try:
+            async with self.db.begin(tenant_id) as conn:
+                await self._write(conn, batch, now=utcnow())
+        except Unavailable:
+            raise  # the database, not a row: the worker waits and tries again
+        except Exception as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._settle(tenant_id, batch[:middle])
+                await self._settle(tenant_id, batch[middle:])
+                return
+            log.exception("settle failed", inbox_id=batch[0].item.inbox_id)
+            async with self.db.begin(tenant_id) as conn:
+                why = f"写入时间线时出错：{type(error).__name__}"
+                await inbox.put_back(
+                    conn, batch[0].item, "settle", why, now=utcnow(), max_attempts=self.max_attempts
+                )
+
+    async def _write(self, conn: Conn, batch: list[_Read], *, now: datetime) -> None:
+        entries = await self._entries(conn, batch)
+        sightings = [
+            identity.Sighting(
+                event_id=e.event_id,
+                at=e.envelope.at,
+                key=e.source_key,
+                handles=e.envelope.handles,
+                links=e.envelope.links,
+            )
+            for e in entries
+        ]
+        resolved = await identity.resolve(conn, sightings, now)
+        appended = await timeline.append(conn, entries, resolved.nodes, now=now)
+        failed = await _failed_pushes(conn, entries, now=now)
+        await self._due(conn, batch, entries, resolved, now=now)
+        await inbox.mark(conn, [r.item.inbox_id for r in batch], "settled", now=now)
+        changes = [
+            Change(topic=f"node:{node_id}", ident=event_id, version=1)
+            for node_id, ids in appended.by_node.items()
+            for event_id in ids
+        ]
+        changes += failed + queue_changes(appended.talks)
+        conn.after_commit(lambda: self.live.publish(changes))
+        conn.after_commit(self.wakes.react)
+        if any(r.pulls for r in batch) or resolved.new:
+            conn.after_commit(self.wakes.due)
+
+    async def _entries(self, conn: Conn, batch: list[_Read]) -> list[timeline.Entry]:
+        named = [(r.plugged.account.realm, e.staff) for r in batch for e in r.envelopes if e.staff]
+        known = await staff.bound(conn, named)
+        return [
+            timeline.Entry(
+                event_id=new_id(),
+                account_id=r.item.account_id,
+                team_id=r.plugged.team_id,
+                source_key=f"{r.item.source_key}#{e.suffix}" if e.suffix else r.item.source_key,
+                envelope=e,
+                inbox_id=r.item.inbox_id,
+                staff_id=known.get((r.plugged.account.realm, e.staff)),
+            )
+            for r in batch
+            for e in r.envelopes
+        ]
+
+    async def _due(
+        self,
+        conn: Conn,
+        batch: list[_Read],
+        entries: Sequence[timeline.Entry],
+        resolved: identity.Resolved,
+        *,
+        now: datetime,
+    ) -> None:
+        """What must be fetched: streams that were announced, and profiles of people never met before."""
+        for r in batch:
+            for pull in r.pulls:
+                key = f"{r.item.account_id}:{pull.stream}"
+                payload = {"stream": pull.stream, "hint": pull.hint}
+                await jobs.put(conn, "poll", key, r.item.account_id, payload, at=now)
+        if not resolved.new:
+            return
+        for e in entries:
+            enriches = isinstance(self.directory.by_id(e.account_id).plug, Enriches)
+            for handle in e.envelope.handles if enriches else ():
+                node_id = resolved.nodes[identity.address(handle)]
+                if node_id in resolved.new and is_person(handle.kind):
+                    key = f"{e.account_id}:{node_id}"
+                    await jobs.put(conn, "enrich", key, e.account_id, {"node_id": node_id}, at=now)
+
+    # -- react ---------------------------------------------------------------------------------------------
+    async def react(self, tenant_id: int) -> int:
+        now = utcnow()
+        async with self.db.read(tenant_id) as conn:
+            items = await inbox.claim(conn, "settled", now=now, limit=self.settle_rows)
+            decided = [
+                await self._decide(conn, item, found) for item, found in await _with_events(conn, items)
+            ]
+        if items:
+            await self._react(tenant_id, decided)
+        return len(items)
+
+    async def _decide(self, conn: Conn, item: Item, found: Sequence[events.Stored]) -> _Reaction:
+        """What these events call for. Reads only; a failure spoils this row's reaction and nothing else."""
+        reaction = _Reaction(item=item)
+        try:
+            for event in found:
+                if event.direction == "in" and event.conversation_id:
+                    if event.kind.startswith("message."):
+                        reaction.advice.append((event, await self._advise(conn, event)))
+                    elif event.kind.startswith("event."):
+                        reaction.greetings += await self._greeting(conn, event)
+        except Exception as error:
+            log.exception("react failed", inbox_id=item.inbox_id)
+            reaction.error = f"生成建议时出错：{type(error).__name__}"
+        return reaction
+
+    async def _advise(self, conn: Conn, event: events.Stored) -> tuple[Suggestion, ...]:
+        ident = event.conversation_id or 0
+        said = await events.last_words(conn, event)
+        used = await suggestions.recently_used(conn, [ident])
+        channel = self.directory.by_id(event.account_id).account.channel
+        return self.library.advise(said, channel=channel, recently_sent=used.get(ident, set()))
+
+    async def _greeting(self, conn: Conn, event: events.Stored) -> list[_Greeting]:
+        """A welcome the vendor lets us say once, if it is still worth saying."""
+        code = (await events.bodies(conn, [event]))[event.event_id].get("_welcome")
+        if not code:
+            return []
+        until = event.at + timedelta(seconds=min(float(code["seconds"]), self.effect_max_age_s))
+        plugged = self.directory.by_id(event.account_id)
+        text = self.library.greeting(plugged.account.channel, {"company": {"name": self.company}})
+        if text is None or utcnow() >= until:
+            return []
+        word = push.Word(key=f"greet:{event.source_key}", text=text, code=code["code"], deadline_at=until)
+        return [_Greeting(conversation_id=event.conversation_id or 0, plugged=plugged, word=word)]
+
+    async def _react(self, tenant_id: int, batch: list[_Reaction]) -> None:
+        try:
+            async with self.db.begin(tenant_id) as conn:
+                await self._apply(conn, batch, now=utcnow())
+        except Unavailable:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
+                middle = len(batch) // 2
+                await self._react(tenant_id, batch[:middle])
+                await self._react(tenant_id, batch[middle:])
+                return
+            log.exception("reaction not stored", inbox_id=batch[0].item.inbox_id)
+            batch[0].error = f"保存建议时出错：{type(error).__name__}"
+            batch[0].advice, batch[0].greetings = [], []
+            async with self.db.begin(tenant_id) as conn:
+                await self._apply(conn, batch, now=utcnow())
+
+    async def _apply(self, conn: Conn, batch: list[_Reaction], *, now: datetime) -> None:
+        changes = []
+        for reaction in batch:
+            if reaction.error:
+                await inbox.put_back(
+                    conn, reaction.item, "react", reaction.error, now=now, max_attempts=self.max_attempts
+                )
+            for event, ranked in reaction.advice:
+                await suggestions.save(conn, event.conversation_id or 0, event.event_id, ranked, now=now)
+                changes.append(Change(topic=f"node:{event.node_id}", ident=event.event_id, version=2))
+            for greeting in reaction.greetings:
+                talk = await conversations.of_id(conn, greeting.conversation_id)
+                if talk is not None:
+                    await push.say(conn, greeting.plugged, talk, greeting.word, now=now)
+                    conn.after_commit(self.wakes.send)
+        done = [r.item.inbox_id for r in batch if not r.error]
+        await inbox.mark(conn, done, "done", now=now)
+        conn.after_commit(lambda: self.live.publish(changes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Greeting:
+    conversation_id: int
+    plugged: Plugged
+    word: push.Word
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reaction:
+    """What one settled row calls for."""
+
+    item: Item
+    advice: list[tuple[events.Stored, tuple[Suggestion, ...]]] = field(default_factory=list)
+    greetings: list[_Greeting] = field(default_factory=list)
+    error: str = ""
+
+
+def queue_changes(talks: Sequence[Talk]) -> list[Change]:
+    """Who must look at their queue again: the team, and the rep who owns the conversation."""
+    return [
+        Change(topic=topic, ident=talk.conversation_id, version=talk.version)
+        for talk in talks
+        for topic in (f"team:{talk.team_id or 0}", *([f"rep:{talk.rep_id}"] if talk.rep_id else []))
+    ]
+
+
+async def _with_events(conn: Conn, items: Sequence[Item]) -> list[tuple[Item, Sequence[events.Stored]]]:
+    found = await events.by_inbox(conn, [i.inbox_id for i in items])
+    return [(i, found.get(i.inbox_id, [])) for i in items]
+
+
+async def _failed_pushes(conn: Conn, entries: Sequence[timeline.Entry], *, now: datetime) -> list[Change]:
+    """The vendor told us afterwards that a push did not arrive."""
+    changes = []
+    for e in entries:
+        if e.envelope.failed_push:
+            row = await outbox.failed_later(
+                conn, e.account_id, e.envelope.failed_push, e.envelope.text, now=now
+            )
+            if row is not None:
+                changes.append(Change(topic=f"node:{row.node_id}", ident=row.event_id, version=3))
+    return changes
