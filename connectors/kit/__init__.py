@@ -1,0 +1,1 @@
+"""What connectors share: the callback codec, the guarded client, tokens and the vendors' error codes."""
