@@ -1,0 +1,142 @@
+"""Callback bodies: what is read, what is refused, and that nothing else can happen."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.kit import xml
+from scrm.errors import Unreadable
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+def test_fields_are_text_and_repeats_become_lists() -> None:
+    body = b"<xml><A><![CDATA[x & y]]></A><N> 12 </N><L><I>1</I><I>2</I></L><E/></xml>"
+
+    assert xml.parse(body) == {"A": "x & y", "N": "12", "L": {"I": ["1", "2"]}, "E": ""}
+
+
+def test_white_space_counts_inside_cdata_only() -> None:
+    body = b"\xef\xbb\xbf<xml>\n  <A>\n <![CDATA[ hi ]]>\n </A>\n <B>a<![CDATA[b]]>c</B></xml>"
+
+    assert xml.parse(body) == {"A": " hi ", "B": "abc"}
+
+
+def test_json_bodies_give_the_same_shape() -> None:
+    body = b'{"MsgId": 12345678901234567890123, "Location": 1.50, "List": [{"A": true}], "No": null}'
+
+    assert xml.parse(body) == {
+        "MsgId": "12345678901234567890123",
+        "Location": "1.50",
+        "List": [{"A": "1"}],
+        "No": "",
+    }
+
+
+BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><xml><A>&b;</A></xml>'
+OUTSIDE = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><xml><A>&e;</A></xml>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"   ",
+        b"hello",
+        b"<xml>",
+        b"<xml><A></B></xml>",
+        b"<xml>text only</xml>",
+        b"<a/><b/>",
+        b"<xml><A>\x00</A></xml>",
+        b"<xml><A>\xff\xfe</A></xml>",
+        b"<xml>&undefined;</xml>",
+        b"<!DOCTYPE xml><xml><A>1</A></xml>",
+        BOMB,
+        OUTSIDE,
+        b"<a>" * 9 + b"</a>" * 9,
+        b"<a>" * 30_000,
+        b"<xml>" + b"x" * 70_000 + b"</xml>",
+        b"{",
+        b"[]",
+        b'["a"]',
+        b'{"a": 1, "a": 2}',
+        b'{"a": NaN}',
+        b'{"a": ' + b"[" * 60_000,
+        b'{"a": ' + b'{"a":' * 9 + b"1" + b"}" * 10,
+        b'{"a": "\xff"}',
+        b"{} {}",
+    ],
+)
+def test_a_malformed_body_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        xml.parse(body)
+
+
+def test_eight_levels_are_enough_for_everybody() -> None:
+    assert xml.parse(b"<a>" * 7 + b"<b>1</b>" + b"</a>" * 7)
+
+
+@given(body=st.binary(max_size=400) | st.text(max_size=200).map(lambda text: f"<xml>{text}</xml>".encode()))
+def test_parsing_anything_raises_nothing_but_unreadable(body: bytes) -> None:
+    try:
+        found = xml.parse(body)
+    except Unreadable:
+        return
+    assert isinstance(found, dict)
+
+
+@given(value=JSON)
+def test_any_json_is_read_as_storable_text_or_refused(value: Any) -> None:
+    try:
+        found = xml.parse(json.dumps({"v": value}).encode())
+    except Unreadable:
+        return
+    json.dumps(found, ensure_ascii=False).encode("utf-8")
+    assert "\x00" not in str(found)
+
+
+def test_a_repeated_sender_is_never_a_sender() -> None:
+    fields = xml.parse(b"<xml><FromUserName>a</FromUserName><FromUserName>b</FromUserName></xml>")
+
+    for read in (xml.text, xml.ident):
+        with pytest.raises(Unreadable):
+            read(fields, "FromUserName")
+        with pytest.raises(Unreadable):
+            read(fields, "FromUserName", "default")
+
+
+def test_a_missing_field_has_its_default_or_is_unreadable() -> None:
+    assert xml.text({}, "A", "") == ""
+    with pytest.raises(Unreadable):
+        xml.text({}, "A")
+
+
+@pytest.mark.parametrize("value", ["x" * 257, "a\nb", "a\u202eb", "\x7f"])
+def test_an_identifier_is_short_and_printable(value: str) -> None:
+    with pytest.raises(Unreadable):
+        xml.ident({"A": value}, "A")
+
+
+def test_seconds_become_an_aware_time() -> None:
+    assert xml.moment({"T": "1772415000"}, "T") == datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+    assert xml.at_seconds(1772415000) == datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["", "-1", "1.5", "9" * 12, "٣", "now", None, [], True])
+def test_what_is_not_seconds_is_unreadable(value: object) -> None:
+    with pytest.raises(Unreadable):
+        xml.at_seconds(value)
+
+
+def test_cleaning_removes_what_no_column_takes() -> None:
+    assert xml.clean({"a\x00": ["b\ud800", 1, None]}) == {"a": ["b?", 1, None]}
