@@ -1,0 +1,159 @@
+"""The one serializer of the API: rows to resources, masked for whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from scrm import inbox, outbox
+from scrm.db import Conn, utcnow
+from scrm.identity import store as identity
+from scrm.playbook.store import Offer
+from scrm.staff import store as staff
+from scrm.staff.rules import Actor, masked
+from scrm.timeline.rules import Talk
+from scrm.timeline.store.events import Stored, bodies
+from scrm.web.api import resources as r
+from scrm.web.house import House
+from scrm.web.pages import facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shower:
+    house: House
+    conn: Conn
+    actor: Actor
+
+    def _public(self, kind: str, ident: int | None) -> str | None:
+        return None if ident is None else self.conn.vault.public(kind, ident)
+
+    def _id(self, kind: str, ident: int) -> str:
+        return self.conn.vault.public(kind, ident)
+
+    async def events(self, found: Sequence[Stored]) -> list[r.Event]:
+        persons = await identity.persons_of(self.conn, [e.node_id for e in found if e.node_id])
+        sent = await outbox.deliveries(self.conn, [e.event_id for e in found if e.direction == "out"])
+        # Raw vendor fields carry identifiers in the clear: for machines of ours only.
+        opened = await bodies(self.conn, found) if self.actor.staff_id is None else {}
+        return [self._event(e, persons, sent.get(e.event_id), opened.get(e.event_id, {})) for e in found]
+
+    def _event(
+        self, e: Stored, persons: dict[int, int], sent: outbox.Delivery | None, body: dict[str, Any]
+    ) -> r.Event:
+        plugged = self.house.directory.by_id(e.account_id)
+        return r.Event(
+            id=self._id("event", e.event_id),
+            account=plugged.account.slug,
+            channel=plugged.account.channel,
+            source_key=e.source_key,
+            kind=e.kind,
+            direction=cast(Any, e.direction),
+            at=e.at,
+            text=e.text,
+            body={k: v for k, v in body.items() if not k.startswith("_")},
+            node_id=self._public("node", e.node_id),
+            person_id=self._public("person", persons.get(e.node_id or 0)),
+            recalled_at=e.recalled_at,
+            delivery=sent.state if sent else None,
+        )
+
+    async def persons(self, ids: Sequence[int]) -> list[r.Person]:
+        return [await self.person(ident) for ident in ids]
+
+    async def person(self, ident: int) -> r.Person:
+        nodes = [s.node_id for s in await identity.intervals(self.conn, ident)]
+        handles = await identity.handles(self.conn, nodes)
+        shown = (await identity.shown(self.conn, [ident])).get(ident)
+        return r.Person(
+            id=self._id("person", ident),
+            name=shown.name if shown else "",
+            avatar=shown.avatar if shown else "",
+            nodes=[
+                r.Node(id=self._id("node", n), kind=h.kind, scope=h.scope, value=masked(self.actor, h.value))
+                for n, h in handles.items()
+            ],
+            evidence=[
+                r.Evidence(
+                    node_a=self._id("node", e.node_a),
+                    node_b=self._id("node", e.node_b),
+                    rule=e.rule,
+                    strength=e.strength,
+                    first_at=e.first_at,
+                    seen=e.n,
+                )
+                for e in await identity.evidence_of(self.conn, nodes)
+            ],
+        )
+
+    async def conversations(self, talks: Sequence[Talk]) -> list[r.Conversation]:
+        persons = await identity.persons_of(self.conn, [t.node_id for t in talks])
+        shown = await identity.shown(self.conn, persons.values())
+        reps = await staff.members(self.conn, [t.rep_id for t in talks if t.rep_id])
+        return [
+            r.Conversation(
+                id=self._id("conversation", t.conversation_id),
+                account=self.house.directory.by_id(t.account_id).account.slug,
+                channel=self.house.directory.by_id(t.account_id).account.channel,
+                person_id=self._public("person", persons.get(t.node_id)),
+                name=shown[persons[t.node_id]].name if persons.get(t.node_id) in shown else "",
+                owner=reps[t.rep_id].login if t.rep_id in reps else None,
+                session=t.session,
+                waiting_since=t.waiting_since,
+                last_at=t.last_at,
+                last_text=t.last_text,
+            )
+            for t in talks
+        ]
+
+    async def suggestions(self, talk: Talk, offers: Sequence[Offer]) -> list[r.Suggestion]:
+        name = (await identity.names(self.conn, [talk.node_id])).get(talk.node_id, "")
+        known = facts(self.actor, self.house.settings.company, name, utcnow())
+        return [s for o in offers if (s := self._suggestion(o, known)) is not None]
+
+    def _suggestion(self, o: Offer, known: dict[str, object]) -> r.Suggestion | None:
+        script = self.house.library.get(o.script_id)
+        if script is None:
+            return None
+        rendered = self.house.library.rendered(o.script_id, known)
+        return r.Suggestion(
+            id=self._id("suggestion", o.suggestion_id),
+            conversation_id=self._id("conversation", o.conversation_id),
+            event_id=self._id("event", o.event_id),
+            rank=o.rank,
+            script=f"{o.script_id}@{o.script_version}",
+            title=script.title,
+            reason=o.reason,
+            text=rendered.text,
+            missing=list(rendered.missing),
+            state=o.state,
+            created_at=o.created_at,
+        )
+
+    def push(self, d: outbox.Delivery) -> r.Push:
+        return r.Push(
+            id=self._id("push", d.outbox_id),
+            conversation_id=self._id("conversation", d.conversation_id),
+            event_id=self._id("event", d.event_id),
+            kind=d.kind,
+            state=d.state,
+            code=d.code,
+            error=d.error,
+            created_at=d.created_at,
+            updated_at=d.updated_at,
+        )
+
+    def inbox(self, entries: Sequence[inbox.Entry]) -> list[r.InboxRow]:
+        return [
+            r.InboxRow(
+                id=self._id("inbox", e.inbox_id),
+                account=self.house.directory.by_id(e.account_id).account.slug,
+                source_key=e.source_key,
+                state=e.state,
+                stage=e.stage,
+                attempts=e.attempts,
+                error=e.error,
+                received_at=e.received_at,
+            )
+            for e in entries
+        ]

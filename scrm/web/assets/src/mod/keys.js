@@ -1,0 +1,46 @@
+// Shortcuts. Silent while somebody types, composes Chinese, or has switched single keys off.
+import { all, one } from "./page.js";
+import { edit } from "./sheet.js";
+import { find, pick } from "./tabs.js";
+
+const cards = () => all("#p-rec:not([hidden]) [data-card]").filter((card) => !card.hidden);
+const card = () => document.activeElement?.closest("[data-card]") || cards()[0];
+const shown = (root, selector) => all(selector, root).find((button) => button.offsetParent);
+
+function row(step) {
+  const rows = all("[data-row]");
+  const from = rows.indexOf(document.activeElement?.closest("[data-row]"));
+  const start = from < 0 ? rows.findIndex((r) => r.hasAttribute("aria-current")) : from;
+  rows[Math.min(rows.length - 1, Math.max(0, start + step))]?.focus();
+}
+
+const single = {
+  e: () => card() && edit(card()),
+  c: () => card() && shown(card(), "[data-copy]")?.click(),
+  t: () => one("#t-tl") && pick(one("#t-tl")),
+  j: () => row(1),
+  k: () => row(-1),
+  "/": () => find(),
+};
+for (const n of "12345") {
+  single[n] = () => cards().filter((c) => c.dataset.n === n).forEach((c) => shown(c, "[data-primary]")?.click());
+}
+
+export function keys() {
+  document.addEventListener("keydown", (event) => {
+    if (event.isComposing || event.keyCode === 229) return;
+    const field = event.target.closest("input,textarea,select,[contenteditable]");
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && field?.form) {
+      event.preventDefault();
+      return field.form.requestSubmit ? field.form.requestSubmit() : one("button", field.form).click();
+    }
+    if (event.key === "Escape" && field?.id === "find-q") return find(false);
+    if (field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (document.body.dataset.keys === "off" || one("dialog[open]")) return;
+    const run = single[event.key];
+    if (run) {
+      event.preventDefault();
+      run();
+    }
+  });
+}

@@ -1,0 +1,32 @@
+// 改一下: the card's words in a sheet, to be changed before they go.
+import { all, on, one, t } from "./page.js";
+
+export function edit(card) {
+  const [sheet, form] = [one("#sheet"), one("#sheet form")];
+  const source = one("form[data-send]", card);
+  if (!sheet?.showModal || !source) return false;
+  const missing = all("mark.bad", card).map((mark) => mark.textContent);
+  form.action = source.getAttribute("action");
+  form.dataset.send = source.dataset.send;
+  form.dataset.missing = JSON.stringify(missing);
+  form.elements.suggestion.value = card.dataset.card;
+  form.elements.text.value = card.dataset.words;
+  one("#sheet-miss").hidden = !missing.length;
+  one("#sheet-miss span").textContent = t("还没填：{names}", { names: card.dataset.missing });
+  one("[data-go]", form).hidden =
+    source.dataset.send === "copy" || (source.dataset.send === "jssdk" && !document.documentElement.matches(".sdk"));
+  sheet.showModal();
+  const area = form.elements.text;
+  const at = missing.length ? area.value.indexOf(missing[0]) : -1;
+  area.focus();
+  area.setSelectionRange(at < 0 ? area.value.length : at, at < 0 ? area.value.length : at + missing[0].length);
+  return true;
+}
+
+export function sheets() {
+  on("click", "[data-edit]", (event, link) => {
+    if (edit(link.closest("[data-card]"))) event.preventDefault();
+  });
+  on("click", "[data-close]", (_, button) => button.closest("dialog").close());
+  on("click", "dialog", (event, dialog) => event.target === dialog && dialog.close());
+}

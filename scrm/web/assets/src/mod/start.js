@@ -1,0 +1,17 @@
+// What both pages start with.
+import "htmx.org/dist/htmx.esm.js";
+import { clock } from "./clock.js";
+import { draft } from "./draft.js";
+import { feeds } from "./feed.js";
+import { keys } from "./keys.js";
+import { live } from "./live.js";
+import { copying } from "./page.js";
+import { sending } from "./send.js";
+import { sheets } from "./sheet.js";
+import { tabs } from "./tabs.js";
+import { theme } from "./theme.js";
+
+export function start() {
+  document.documentElement.classList.add("on");
+  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live]) module();
+}

@@ -1,0 +1,59 @@
+"""What every request handler can reach: the parts of one running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from scrm.accounts.service import Directory, Plugged
+from scrm.contract import Context
+from scrm.db import Database
+from scrm.inbox import Inbox
+from scrm.live import Live
+from scrm.playbook.service import Library
+from scrm.settings import Settings
+from scrm.staff.rules import Actor
+from scrm.web.metrics import Metrics
+from scrm.web.render import Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    settings: Settings
+    db: Database
+    directory: Directory
+    inbox: Inbox
+    live: Live
+    library: Library
+    renderer: Renderer
+    metrics: Metrics
+    context: Callable[[Plugged, datetime], Context]
+    #: Wakes the sender after something was queued, the reactor after something was settled.
+    wake_send: Callable[[], None]
+    wake_react: Callable[[], None]
+
+
+HOUSE = web.AppKey("house", House)
+_ACTOR = "scrm_actor"
+
+
+def house(request: web.Request) -> House:
+    return request.config_dict[HOUSE]
+
+
+def actor(request: web.Request) -> Actor:
+    """Who is asking; the guard has made sure there is somebody on every route that is not public."""
+    found: Actor = request[_ACTOR]
+    return found
+
+
+def actor_or_none(request: web.Request) -> Actor | None:
+    found: Actor | None = request.get(_ACTOR)
+    return found
+
+
+def set_actor(request: web.Request, found: Actor | None) -> None:
+    request[_ACTOR] = found

@@ -1,0 +1,88 @@
+"""`/inbox`: the rep's desktop: queue, conversation with composer, the sidebar's fragment on the right."""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from aiohttp import web
+
+from scrm.db import Conn, utcnow
+from scrm.staff.rules import Policy, scope
+from scrm.timeline.store import conversations
+from scrm.web import views
+from scrm.web.house import actor, house
+from scrm.web.pages import page, place_in, see_other, talk_of
+from scrm.web.present import Desk
+from scrm.web.routes import Route
+
+
+async def home(_request: web.Request) -> web.Response:
+    return see_other("/inbox")
+
+
+async def queue_page(request: web.Request) -> web.Response:
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        view = views.InboxView(queue=await _queue(request, desk))
+    return page(request, "inbox/page.html", inbox=view)
+
+
+async def queue(request: web.Request) -> web.Response:
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        view = await _queue(request, desk, current=request.query.get("current", ""))
+    return page(request, "inbox/queue.html", queue=view)
+
+
+async def conversation_page(request: web.Request) -> web.Response:
+    """Opening a conversation reads it."""
+    found = house(request)
+    async with found.db.begin(actor(request).tenant_id) as conn:
+        talk = await talk_of(conn, request)
+        await conversations.mark_read(conn, talk.conversation_id, now=utcnow())
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        before = place_in(conn.vault, request.query.get("before", ""))
+        view = views.InboxView(
+            queue=await _queue(request, desk, current=desk.cid(talk)),
+            conversation=await desk.conversation(talk, before=before),
+            customer=await desk.customer(talk),
+        )
+    return page(request, "inbox/page.html", inbox=view)
+
+
+async def bubbles(request: web.Request) -> web.Response:
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        talk = await talk_of(conn, request)
+        before = place_in(conn.vault, request.query.get("before", ""))
+        view = await desk.conversation(talk, before=before)
+    return page(request, "inbox/conversation.html", conversation=view)
+
+
+async def _queue(request: web.Request, desk: Desk, *, current: str = "") -> views.QueueView:
+    asked = request.query.get("filter", "")
+    which = cast(views.QueueFilter, asked if asked in get_args(views.QueueFilter) else "all")
+    return views.QueueView(
+        rows=await desk.queue(which),
+        filter=which,
+        counts=await _counts(desk.conn, desk),
+        current=current,
+        topics=desk.queue_topics(),
+    )
+
+
+async def _counts(conn: Conn, desk: Desk) -> dict[views.QueueFilter, int]:
+    return {"waiting": await conversations.waiting_count(conn, scope(desk.actor))}
+
+
+ROUTES = (
+    Route(method="GET", path="/", handler=home, policy=Policy.PUBLIC),
+    Route(method="GET", path="/inbox", handler=queue_page, policy=Policy.TALK),
+    Route(method="GET", path="/inbox/queue", handler=queue, policy=Policy.TALK),
+    Route(method="GET", path="/inbox/{cid}", handler=conversation_page, policy=Policy.TALK),
+    Route(method="GET", path="/inbox/{cid}/bubbles", handler=bubbles, policy=Policy.TALK),
+)

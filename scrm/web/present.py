@@ -1,0 +1,269 @@
+"""From rows to views: what a conversation, a customer, a timeline look like to the person asking."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from scrm import outbox
+from scrm.accounts.service import Plugged
+from scrm.contract import Uploads
+from scrm.db import Conn
+from scrm.identity import store as identity
+from scrm.playbook.service import Card, cards
+from scrm.push import service as push
+from scrm.staff import store as staff
+from scrm.staff.rules import Actor, scope
+from scrm.timeline.rules import Talk
+from scrm.timeline.store import conversations, events
+from scrm.timeline.store.events import Place, Stored
+from scrm.web import views
+from scrm.web.house import House
+from scrm.web.pages import facts, place_out, topic
+from scrm.web.render import ZONE
+
+PAGE = 30
+_OUTGOING = timedelta(minutes=2)
+#: A wait is amber after the first and red after the second; the reply target becomes data with the SLA rules.
+_AMBER, _RED = timedelta(minutes=5), timedelta(minutes=10)
+_NOBODY = "微信客户"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """One request's view of the house: who asks, on which connection, when."""
+
+    house: House
+    conn: Conn
+    actor: Actor
+    now: datetime
+    #: The page runs inside the vendor's app.
+    in_app: bool = False
+
+    def plugged(self, talk: Talk) -> Plugged:
+        return self.house.directory.by_id(talk.account_id)
+
+    def cid(self, talk: Talk) -> str:
+        return self.conn.vault.public("conversation", talk.conversation_id)
+
+    def channel(self, account_id: int) -> views.Channel:
+        p = self.house.directory.by_id(account_id)
+        return views.Channel(key=p.account.slug, name=p.title, icon=cast(views.Icon, p.plug.ICON))
+
+    def queue_topics(self) -> tuple[str, ...]:
+        """What moves this person's queue."""
+        vault = self.conn.vault
+        teams = {self.actor.team_id or 0, 0}
+        mine = [topic(vault, "rep", self.actor.staff_id)] if self.actor.staff_id else []
+        return (*mine, *(topic(vault, "team", t) for t in sorted(teams)))
+
+    # -- queue ---------------------------------------------------------------------------------------------
+    async def queue(self, which: views.QueueFilter, *, limit: int = 100) -> tuple[views.QueueRow, ...]:
+        found = await conversations.queue(self.conn, scope(self.actor), which, limit=limit)
+        names = await self._names([t.node_id for t, _ in found])
+        reps = await staff.members(self.conn, [t.rep_id for t, _ in found if t.rep_id])
+        return tuple(
+            views.QueueRow(
+                cid=self.cid(t),
+                name=names[t.node_id],
+                channel=self.channel(t.account_id),
+                last=t.last_text,
+                last_at=t.last_at,
+                waiting_since=t.waiting_since,
+                unread=int(
+                    t.last_in_at is not None
+                    and t.waiting_since is not None
+                    and (read or t.last_in_at) <= t.last_in_at
+                ),
+                mine=t.rep_id is not None and t.rep_id == self.actor.staff_id,
+                owner=reps[t.rep_id].name if t.rep_id in reps else "",
+                wait_tone=_tone(t.waiting_since, self.now),
+            )
+            for t, read in found
+        )
+
+    async def _names(self, node_ids: Sequence[int]) -> dict[int, str]:
+        known = await identity.names(self.conn, node_ids)
+        return {n: known.get(n, _NOBODY) for n in node_ids}
+
+    # -- items ---------------------------------------------------------------------------------------------
+    async def items(self, found: Sequence[Stored]) -> tuple[views.Item, ...]:
+        """Events as timeline rows, in the order given."""
+        sent = await outbox.deliveries(self.conn, [e.event_id for e in found if e.direction == "out"])
+        names = await self._names([e.node_id for e in found if e.node_id])
+        people = await staff.members(self.conn, [e.staff_id for e in found if e.staff_id])
+        strange = [e for e in found if e.kind == "event.unknown"]
+        bodies = await events.bodies(self.conn, strange) if strange else {}
+        return tuple(
+            self._item(e, sent.get(e.event_id), names, people, bodies.get(e.event_id)) for e in found
+        )
+
+    def _item(
+        self,
+        e: Stored,
+        sent: outbox.Delivery | None,
+        names: dict[int, str],
+        people: dict[int, staff.Member],
+        body: dict[str, Any] | None,
+    ) -> views.Item:
+        customer = names.get(e.node_id or 0, _NOBODY)
+        member = people.get(e.staff_id or 0)
+        ours = (
+            "我" if member and member.staff_id == self.actor.staff_id else member.name if member else "系统"
+        )
+        out = e.direction == "out"
+        return views.Item(
+            id=sent.key.rpartition(":")[0]
+            if sent and sent.key.endswith(":0")
+            else self.conn.vault.public("event", e.event_id),
+            at=e.at,
+            channel=self.channel(e.account_id),
+            who=ours if out else customer,
+            whom=customer if out else (ours if member else ""),
+            direction=cast(Any, e.direction),
+            text=e.text,
+            event=not e.kind.startswith("message."),
+            unknown=str((body or {}).get("Event") or (body or {}).get("MsgType") or e.kind)
+            if body is not None
+            else "",
+            raw=_pretty(body),
+            recalled=e.recalled_at is not None,
+            delivery=cast(Any, sent.state) if sent else None,
+            reason=sent.error if sent else "",
+        )
+
+    # -- the customer --------------------------------------------------------------------------------------
+    async def timeline(self, talk: Talk, *, before: Place | None, channel: str) -> views.TimelineView:
+        spans = await self._spans(talk)
+        theirs = await conversations.of_nodes(self.conn, [s.node_id for s in spans])
+        accounts = sorted({t.account_id for t in theirs})
+        chosen = [a for a in accounts if self.channel(a).key == channel]
+        found = await events.page(self.conn, spans, before=before, limit=PAGE + 1, account_ids=chosen)
+        shown = found[:PAGE]
+        return views.TimelineView(
+            cid=self.cid(talk),
+            items=await self.items(shown),
+            channels=tuple(self.channel(a) for a in accounts),
+            channel=channel if chosen else "",
+            before=place_out(self.conn.vault, shown[-1].place) if len(found) > PAGE else "",
+            older=before is not None,
+            topics=self._topics(spans),
+        )
+
+    async def customer(
+        self,
+        talk: Talk,
+        *,
+        tab: views.Tab = "scripts",
+        edit: str = "",
+        timeline: views.TimelineView | None = None,
+    ) -> views.CustomerView:
+        spans = await self._spans(talk)
+        name = (await self._names([talk.node_id]))[talk.node_id]
+        plugged = self.plugged(talk)
+        verdict = await push.check(self.conn, plugged, talk, in_app=self.in_app, now=self.now)
+        known = facts(self.actor, self.house.settings.company, "" if name == _NOBODY else name, self.now)
+        offers = await cards(self.conn, self.house.library, talk.conversation_id, known)
+        shown = tuple(self._card(n, card) for n, card in enumerate(offers, 1))
+        return views.CustomerView(
+            cid=self.cid(talk),
+            name=name,
+            subline=await self._subline(talk),
+            tags=(views.Tag(text=plugged.title, tone=self.channel(talk.account_id).tone),),
+            members=await self._members(talk, spans, name),
+            cards=shown,
+            outgoing=await self._outgoing(talk),
+            via=verdict.way,
+            via_note=verdict.why,
+            tab=tab,
+            timeline=timeline,
+            edit=next((c for c in shown if c.id == edit), None),
+            topics=self._topics(spans),
+        )
+
+    def _card(self, n: int, card: Card) -> views.ScriptCard:
+        return views.ScriptCard(
+            id=self.conn.vault.public("suggestion", card.suggestion_id),
+            n=n,
+            title=f"{card.stage} · {card.script.title}",
+            why=card.reason,
+            parts=card.rendered.parts,
+            text=card.rendered.text,
+            key=secrets.token_hex(12),
+            missing=card.rendered.missing,
+        )
+
+    async def _subline(self, talk: Talk) -> str:
+        if talk.rep_id is None:
+            return "未分配 · 先回复的同事接手"
+        members = await staff.members(self.conn, [talk.rep_id])
+        rep = members.get(talk.rep_id)
+        mine = talk.rep_id == self.actor.staff_id
+        return "我在跟进" if mine else f"{rep.name if rep else '同事'} 在跟进"
+
+    async def _members(
+        self, talk: Talk, spans: Sequence[identity.Interval], name: str
+    ) -> tuple[views.Member, ...]:
+        """The person known so far, one cell per channel they talk on; each opens that conversation."""
+        theirs = await conversations.of_nodes(self.conn, [s.node_id for s in spans])
+        seen = [t for t in theirs if await conversations.get(self.conn, t.conversation_id, scope(self.actor))]
+        return tuple(
+            views.Member(
+                name=name,
+                role=self.channel(t.account_id).name,
+                href=f"/s/c/{self.cid(t)}",
+                icon=self.channel(t.account_id).icon,
+                hint=f"最近 {t.last_at.astimezone(ZONE):%m-%d %H:%M} · {self.plugged(t).account.name}",
+                current=t.conversation_id == talk.conversation_id,
+            )
+            for t in seen[:4]
+        )
+
+    async def _outgoing(self, talk: Talk) -> tuple[views.Item, ...]:
+        span = identity.Interval(node_id=talk.node_id, from_at=self.now - _OUTGOING, until_at=None)
+        found = await events.page(self.conn, [span], before=None, limit=8, account_ids=[talk.account_id])
+        return await self.items([e for e in found if e.direction == "out"][:3])
+
+    async def _spans(self, talk: Talk) -> list[identity.Interval]:
+        person = (await identity.persons_of(self.conn, [talk.node_id])).get(talk.node_id)
+        return await identity.intervals(self.conn, person) if person else []
+
+    def _topics(self, spans: Sequence[identity.Interval]) -> tuple[str, ...]:
+        return tuple(sorted(topic(self.conn.vault, "node", n) for n in {s.node_id for s in spans}))
+
+    # -- the desktop conversation --------------------------------------------------------------------------
+    async def conversation(self, talk: Talk, *, before: Place | None) -> views.ConversationView:
+        """The person's talk over every channel, oldest first; replies go out on this channel."""
+        line = await self.timeline(talk, before=before, channel="")
+        plugged = self.plugged(talk)
+        verdict = await push.check(self.conn, plugged, talk, in_app=False, now=self.now)
+        return views.ConversationView(
+            cid=line.cid,
+            name=(await self._names([talk.node_id]))[talk.node_id],
+            channel=self.channel(talk.account_id),
+            items=tuple(reversed(line.items)),
+            before=line.before,
+            older=line.older,
+            key=secrets.token_hex(12),
+            closed=verdict.why if verdict.way != "api" else "",
+            images=isinstance(plugged.plug, Uploads),
+            owner=await self._subline(talk),
+            topics=line.topics,
+        )
+
+    async def sent(self, event_id: int) -> views.Item:
+        """One own push as an item."""
+        item = (await self.items(await events.by_ids(self.conn, [event_id])))[0]
+        return replace(item, who="我")
+
+
+def _tone(since: datetime | None, now: datetime) -> Any:
+    waited = now - since if since else timedelta()
+    return "bad" if waited >= _RED else "warn" if waited >= _AMBER else ""
+
+
+def _pretty(body: dict[str, Any] | None) -> str:
+    return "\n".join(f"{k}: {v}" for k, v in (body or {}).items())[:4000]

@@ -1,0 +1,195 @@
+"""`/s`: the sidebar inside the vendor's app, and the customer fragment that the desktop shows too."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from aiohttp import web
+from aiohttp.web_request import FileField
+
+from scrm.accounts.service import Plugged
+from scrm.contract import Enriches, Handle, Shows, Signs
+from scrm.db import utcnow
+from scrm.errors import BadInput, ScrmError
+from scrm.identity import service as identity
+from scrm.identity import store as nodes
+from scrm.ledger.store import audit
+from scrm.live import Change
+from scrm.playbook.service import use
+from scrm.push import service as push
+from scrm.staff.rules import Policy, scope
+from scrm.timeline.store import conversations
+from scrm.web import views
+from scrm.web.house import actor, house
+from scrm.web.pages import inside, page, place_in, see_other, talk_of, wants_fragment
+from scrm.web.present import Desk
+from scrm.web.routes import Route
+
+_KEY = re.compile(r"[0-9A-Za-z_-]{8,64}")
+_LOOKS, _LOOK_S = 10, 0.2
+
+
+def in_app(request: web.Request) -> bool:
+    """Inside WeCom's own browser, by its documented user agent."""
+    return "wxwork" in request.headers.get("User-Agent", "").lower()
+
+
+async def shell(request: web.Request) -> web.Response:
+    """The page before it knows the customer: signatures for exactly this URL, and the rep's conversations."""
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        rows = await desk.queue("mine", limit=30) or await desk.queue("all", limit=30)
+        topics = desk.queue_topics()
+    view = views.ShellView(conversations=rows, boot=await _boot(request), topics=topics)
+    return page(request, "sidebar/shell.html", shell=view)
+
+
+async def _boot(request: web.Request) -> views.Boot | None:
+    """None outside the vendor's app, or when the account cannot sign pages."""
+    slug = request.query.get("agent", "")
+    if not slug:
+        return None
+    found = house(request)
+    plugged = found.directory.by_slug(slug)
+    url = found.settings.url + str(request.rel_url)
+    find = f"/s/find?agent={slug}"
+    if not isinstance(plugged.plug, Signs):
+        return views.Boot(find_url=find)
+    try:
+        signatures = tuple(await plugged.plug.page(found.context(plugged, utcnow()), url))
+    except ScrmError:
+        signatures = ()  # the page works without the SDK: it lists conversations and copies
+    return views.Boot(signatures=signatures, find_url=find)
+
+
+async def find(request: web.Request) -> web.Response:
+    """The customer the app says it shows. That id is never trusted: it is looked up in the rep's scope."""
+    found, who = house(request), actor(request)
+    ident = request.query.get("external_userid", "")[:128]
+    plugged = found.directory.by_slug(request.query.get("agent", ""))
+    if not ident or not isinstance(plugged.plug, Shows):
+        return await _nobody(request, "没有读到当前客户，请从聊天侧边栏打开。")
+    handle = plugged.plug.shown(found.context(plugged, utcnow()), ident)
+    await _meet(request, plugged, handle)
+    async with found.db.read(who.tenant_id) as conn:
+        node_id = await identity.find(conn, handle)
+        persons = await nodes.persons_of(conn, [node_id] if node_id else [])
+        spans = await nodes.intervals(conn, persons[node_id]) if node_id in persons and node_id else []
+        talks = await conversations.of_nodes(conn, [s.node_id for s in spans])
+        mine = [t for t in talks if await conversations.get(conn, t.conversation_id, scope(who))]
+        if mine:
+            talk = min(mine, key=lambda t: t.account_id != plugged.account.account_id)
+            desk = Desk(house=found, conn=conn, actor=who, now=utcnow(), in_app=in_app(request))
+            return page(request, "sidebar/customer.html", customer=await desk.customer(talk))
+    why = (
+        "这位客户由别的同事跟进，你现在不能查看。"
+        if talks
+        else "还没有这位客户的记录，或者你不是他的跟进人。"
+    )
+    return await _nobody(request, why)
+
+
+async def _meet(request: web.Request, plugged: Plugged, handle: Handle) -> None:
+    """A customer we never heard of: ask the vendor, and wait a moment for the answer."""
+    found, tenant_id = house(request), actor(request).tenant_id
+    async with found.db.read(tenant_id) as conn:
+        if await identity.find(conn, handle) is not None or not isinstance(plugged.plug, Enriches):
+            return
+    try:
+        raws = await plugged.plug.enrich(found.context(plugged, utcnow()), handle)
+    except ScrmError:
+        return
+    await found.inbox.accept(plugged.account, raws, received_at=utcnow())
+    for _ in range(_LOOKS):
+        await asyncio.sleep(_LOOK_S)
+        async with found.db.read(tenant_id) as conn:
+            if await identity.find(conn, handle) is not None:
+                return
+
+
+async def _nobody(request: web.Request, sentence: str) -> web.Response:
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        rows = await desk.queue("mine", limit=30)
+    return page(request, "sidebar/find.html", find=views.FindView(sentence=sentence, conversations=rows))
+
+
+async def customer(request: web.Request) -> web.Response:
+    found = house(request)
+    tab: views.Tab = "timeline" if request.query.get("tab") == "timeline" else "scripts"
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow(), in_app=in_app(request))
+        talk = await talk_of(conn, request)
+        line = None
+        if tab == "timeline":
+            before = place_in(conn.vault, request.query.get("before", ""))
+            line = await desk.timeline(talk, before=before, channel=request.query.get("channel", ""))
+        view = await desk.customer(talk, tab=tab, edit=request.query.get("edit", ""), timeline=line)
+    template = "sidebar/customer.html" if wants_fragment(request) else "sidebar/page.html"
+    return page(request, template, customer=view)
+
+
+async def timeline(request: web.Request) -> web.Response:
+    found = house(request)
+    async with found.db.read(actor(request).tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
+        talk = await talk_of(conn, request)
+        before = place_in(conn.vault, request.query.get("before", ""))
+        view = await desk.timeline(talk, before=before, channel=request.query.get("channel", ""))
+    return page(request, "sidebar/timeline.html", timeline=view)
+
+
+async def send(request: web.Request) -> web.Response:
+    """Say it through the channel, or (with `outcome`) record what the rep sent inside the app."""
+    found, who, now = house(request), actor(request), utcnow()
+    form = await request.post()
+    word = _word(dict(form), who.staff_id)
+    outcome = form.get("outcome")
+    by_hand = outcome is not None or request.path.endswith("/sent")
+    async with found.db.begin(who.tenant_id) as conn:
+        talk = await talk_of(conn, request)
+        plugged = found.directory.by_id(talk.account_id)
+        if by_hand:
+            said = await push.record(conn, plugged, talk, word, certain=outcome != "unknown", now=now)
+        else:
+            said = await push.say(conn, plugged, talk, word, now=now)
+        await use(conn, talk.conversation_id, str(form.get("suggestion", "")))
+        subject = f"conversation:{talk.conversation_id}"
+        await audit(conn, who.label, "push.recorded" if by_hand else "push.queued", now=now, subject=subject)
+        changes = [Change(topic=f"node:{talk.node_id}", ident=e, version=1) for e in said.event_ids]
+        changes.append(
+            Change(topic=f"team:{talk.team_id or 0}", ident=talk.conversation_id, version=talk.version)
+        )
+        conn.after_commit(lambda: found.live.publish(changes))
+        conn.after_commit(found.wake_send)
+        conn.after_commit(found.wake_react)
+    if not wants_fragment(request):
+        back = request.headers.get("Referer", "").partition(request.host)[2]
+        return see_other(inside(back, f"/s/c/{request.match_info['cid']}"))
+    async with found.db.read(who.tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=who, now=utcnow())
+        item = await desk.sent(said.event_ids[0])
+    return page(request, "sidebar/sent.html", item=item)
+
+
+def _word(form: dict[str, object], staff_id: int | None) -> push.Word:
+    key, image = str(form.get("key", "")), form.get("image")
+    if not _KEY.fullmatch(key):
+        raise BadInput("缺少发送编号，请刷新页面后重试。")
+    media = None
+    if isinstance(image, FileField) and image.filename:
+        media = push.sniffed(image.filename, image.file.read())
+    return push.Word(key=key, text=str(form.get("text", "")), media=media, staff_id=staff_id)
+
+
+ROUTES = (
+    Route(method="GET", path="/s", handler=shell, policy=Policy.TALK),
+    Route(method="GET", path="/s/find", handler=find, policy=Policy.TALK),
+    Route(method="GET", path="/s/c/{cid}", handler=customer, policy=Policy.TALK),
+    Route(method="GET", path="/s/c/{cid}/timeline", handler=timeline, policy=Policy.TALK),
+    Route(method="POST", path="/s/c/{cid}/send", handler=send, policy=Policy.TALK),
+    Route(method="POST", path="/s/c/{cid}/sent", handler=send, policy=Policy.TALK),
+)
