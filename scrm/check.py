@@ -1,0 +1,96 @@
+"""`scrm check`: what is wrong with a configuration, in sentences somebody can act on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from scrm import db, inbox, outbox
+from scrm.accounts import rules
+from scrm.accounts.service import connector
+from scrm.app import TENANT, running
+from scrm.contract import Finding, Probes, Severity
+from scrm.db import utcnow
+from scrm.errors import ScrmError
+from scrm.playbook.service import Library
+from scrm.settings import Settings
+from scrm.web.render import Renderer
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """From the outside in: files, accounts as written, the database, then each account's platform."""
+    broken = False
+    for found in (*_files(settings), *_accounts(settings)):
+        broken |= found.severity is Severity.ERROR
+        yield found
+    if broken:
+        yield Finding(severity=Severity.WARN, sentence="上面的问题改好以后，再检查数据库和平台连接。")
+        return
+    async for found in _live(settings):
+        yield found
+
+
+def _files(settings: Settings) -> list[Finding]:
+    made = []
+    try:
+        made.append(_ok(f"话术库：{len(Library.load(settings.library))} 条，全部通过检查。"))
+    except ScrmError as error:
+        made.append(_error(f"话术库：{error.sentence}"))
+    if Renderer().missing_assets:
+        made.append(_warn("前端资源没有构建，页面能用但没有实时更新；请在能访问 npm 的环境重新安装。"))
+    if not settings.url.startswith("https://") and not settings.url.startswith(
+        ("http://127.", "http://localhost")
+    ):
+        made.append(_warn(f"public_url 是 {settings.url}：对外服务应使用 https，微信也只回调 80/443 端口。"))
+    if settings.url.startswith("https://") and not settings.secure_cookies:
+        made.append(_warn("public_url 已是 https，请把 secure_cookies 设为 true。"))
+    return made
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    made = []
+    for given in settings.accounts:
+        own = {k: v for k, v in given.items() if k not in ("slug", "channel", "name", "max_age_s")}
+        slug, channel = str(given.get("slug", "")), str(given.get("channel", ""))
+        try:
+            made += rules.faults(slug, connector(channel).NEEDS, own)
+        except ScrmError as error:
+            made.append(_error(f"账号 {slug}：{error.sentence}"))
+    return made
+
+
+async def _live(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        async with running(settings, work=False) as service:
+            house = service.house
+            yield _ok(f"数据库：结构版本 {db.revision(settings.db_url)}，可以读写。")
+            async with house.db.read(TENANT) as conn:
+                waiting, going = await inbox.counts(conn), await outbox.counts(conn)
+            if waiting["quarantined"]:
+                yield _warn(f"有 {waiting['quarantined']} 条消息没能处理，修好后用 scrm replay 重放。")
+            if going["dead"] or going["unknown"]:
+                yield _warn(f"有 {going['dead']} 条发送失败、{going['unknown']} 条结果不明，请在会话里查看。")
+            accounts = house.directory.all(TENANT)
+            if not accounts:
+                yield _warn("还没有配置任何账号：见 docs/quickstart.md，或运行 scrm demo。")
+            for plugged in accounts:
+                url = f"{house.settings.url}/hooks/{plugged.account.slug}"
+                yield _ok(f"账号 {plugged.account.slug}（{plugged.title}）：回调地址 {url}")
+                if isinstance(plugged.plug, Probes):
+                    for found in await plugged.plug.probe(house.context(plugged, utcnow())):
+                        yield Finding(
+                            severity=found.severity, sentence=f"账号 {plugged.account.slug}：{found.sentence}"
+                        )
+    except ScrmError as error:
+        yield _error(error.sentence)
+
+
+def _ok(sentence: str) -> Finding:
+    return Finding(severity=Severity.OK, sentence=sentence)
+
+
+def _warn(sentence: str) -> Finding:
+    return Finding(severity=Severity.WARN, sentence=sentence)
+
+
+def _error(sentence: str) -> Finding:
+    return Finding(severity=Severity.ERROR, sentence=sentence)

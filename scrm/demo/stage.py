@@ -1,0 +1,120 @@
+"""The demo's stage: simulated platforms, a whole service pointed at them, and a team that can sign in."""
+
+from __future__ import annotations
+
+import base64
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+
+from connectors.kit.platform import phones
+from connectors.kit.world import World
+from scrm.accounts import service as accounts
+from scrm.app import TENANT, Service, listening, running
+from scrm.contract import Account
+from scrm.db import Conn, utcnow
+from scrm.settings import Settings
+from scrm.staff import service as staff
+from scrm.staff import store as staff_store
+
+COMPANY = "小橡树"
+TEAM = "课程一组"
+APP_ID, CORP_ID = "wxdemo00000000001", "wwdemo00000000001"
+#: (slug, channel, name, own settings); each runs on a loopback port of its own.
+CAST: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+    ("school-oa", "wechat_oa", "小橡树课堂", {"app_id": APP_ID}),
+    ("school-kf", "wecom_kf", "小橡树客服", {"corp_id": CORP_ID}),
+    ("school", "wecom", "小橡树教育", {"corp_id": CORP_ID, "agent_id": "1000002"}),
+)
+ROLES = ("rep", "rep", "rep", "lead")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    world: World
+    service: Service
+    url: str
+    phones_url: str
+    #: Base URL of each simulated platform by account slug.
+    platforms: dict[str, str]
+    #: Vendor user id -> staff id, in the order of `world.staff`.
+    team: dict[str, int]
+
+
+@asynccontextmanager
+async def staged(settings: Settings, *, seed: int = 7, people: int = 24) -> AsyncIterator[Stage]:
+    """Everything on loopback, started and stopped together. Port 0 in the settings takes any free one."""
+    settings = replace(settings, host="127.0.0.1", port=settings.port or _free_port(), company=COMPANY)
+    world = World(random.Random(seed), people=people)
+    async with AsyncExitStack() as stack:
+        platforms, given = {}, []
+        for slug, channel, name, own in CAST:
+            one = _secrets(slug, channel, name, own)
+            base = await _platform(stack, world, one, f"{settings.url}/hooks/{slug}")
+            platforms[slug] = base
+            given.append(_settings_of(one, base))
+        phones_port = await stack.enter_async_context(listening(phones(world), "127.0.0.1", 0))
+        service = await stack.enter_async_context(running(settings))
+        team = await _hire(service, world, given)
+        await stack.enter_async_context(listening(service.app, "127.0.0.1", settings.port))
+        yield Stage(
+            world=world,
+            service=service,
+            url=settings.url,
+            phones_url=f"http://127.0.0.1:{phones_port}/phones",
+            platforms=platforms,
+            team=team,
+        )
+
+
+def _secrets(slug: str, channel: str, name: str, own: dict[str, str]) -> Account:
+    """Fresh secrets at every start: nothing of the demo is worth stealing, or known beforehand."""
+    aes_key = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    keys = {"token": secrets.token_hex(12), "aes_key": aes_key, "secret": secrets.token_hex(16)}
+    return Account(
+        tenant_id=TENANT, account_id=0, slug=slug, channel=channel, name=name, options=own, secrets=keys
+    )
+
+
+async def _platform(stack: AsyncExitStack, world: World, account: Account, hooks_url: str) -> str:
+    simulator = import_module(f"connectors.{account.channel}.simulator")
+    app = simulator.simulate(world, account, hooks_url)
+    return f"http://127.0.0.1:{await stack.enter_async_context(listening(app, '127.0.0.1', 0))}"
+
+
+def _settings_of(account: Account, base: str) -> dict[str, object]:
+    own = {**account.options, **account.secrets, "api_base": base}
+    if account.channel == "wecom":
+        own["oauth_base"] = base
+    return {"slug": account.slug, "channel": account.channel, "name": account.name, **own}
+
+
+async def _hire(service: Service, world: World, given: list[dict[str, object]]) -> dict[str, int]:
+    """The team and its accounts: three reps and a lead, known to WeCom by the simulator's user ids."""
+    house, now, team = service.house, utcnow(), {}
+    async with house.db.begin(TENANT) as conn:
+        team_id = await staff_store.team_id(conn, TEAM)
+        for one in given:
+            await accounts.add(conn, one, now=now, team_id=team_id)
+        for member, role in zip(world.staff, ROLES, strict=False):
+            team[member.userid] = await _member(conn, member.userid, member.name, role)
+    async with house.db.read(TENANT) as conn:
+        await house.directory.load(conn)
+    return team
+
+
+async def _member(conn: Conn, userid: str, name: str, role: str) -> int:
+    staff_id = await staff.add(conn, login=userid.lower(), name=name, role=role, team=TEAM, now=utcnow())
+    await staff_store.bind(conn, CORP_ID, userid, staff_id)
+    return staff_id
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
