@@ -30,7 +30,7 @@ from scrm.pipeline import Pipeline, Wakes
 from scrm.playbook.service import Library
 from scrm.seal import Vault, master_key
 from scrm.settings import Settings
-from scrm.web import auth, hooks, inbox, ops, sidebar, stream
+from scrm.web import auth, gallery, hooks, inbox, ops, sidebar, stream
 from scrm.web.api import openapi
 from scrm.web.house import HOUSE, House
 from scrm.web.metrics import Metrics
@@ -54,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
     *stream.ROUTES,
     *openapi.ROUTES,
     *ops.ROUTES,
+    *gallery.ROUTES,
 )
 
 

@@ -169,7 +169,7 @@ async def account_list(_args: argparse.Namespace, configured: Settings) -> int:
     async with opened(configured) as (base, _), base.read(TENANT) as conn:
         for s in await account_store.accounts(conn):
             a = s.account
-            _say(f"{a.slug}\t{a.channel}\t{a.name}\t{s.state}\t{configured.url}/hooks/{a.slug}")
+            _say(f"{a.slug}\t{a.channel}\t{a.name}\t{configured.url}/hooks/{a.slug}")
     return 0
 
 

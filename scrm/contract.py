@@ -151,7 +151,7 @@ class Link:
     a: Handle
     b: Handle
     rule: str
-    #: 0..100, see the evidence catalogue in docs/reference/identity.md.
+    #: 0..100; 100 = the vendor's own API says so.
     strength: int = 100
 
 

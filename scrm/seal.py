@@ -125,7 +125,7 @@ def master_key(path: Path, given: str = "") -> bytes:
     if given:
         return _decode(given, "SCRM_MASTER_KEY")
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as out:
             out.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")

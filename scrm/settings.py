@@ -33,6 +33,7 @@ class Settings:
     effect_max_age_s: int
     session_h: int
     secure_cookies: bool
+    dev_pages: bool
     accounts: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     @property

@@ -78,6 +78,7 @@ class Worker:
         self._max_age = timedelta(seconds=effect_max_age_s)
         self._stopping = False
         self.settle, self.react, self.send, self.due = Wake(), Wake(), Wake(), Wake()
+        self._renew = Wake()
 
     async def run(self, pipeline: Pipeline) -> None:
         async with asyncio.TaskGroup() as group:
@@ -85,12 +86,12 @@ class Worker:
             group.create_task(self._loop("react", self.react, pipeline.react))
             group.create_task(self._loop("send", self.send, self._send_batch))
             group.create_task(self._loop("due", self.due, self._due_batch))
-            group.create_task(self._loop("refresh", Wake(), self._refresh, idle_s=_REFRESH_S))
+            group.create_task(self._loop("refresh", self._renew, self._refresh, idle_s=_REFRESH_S))
 
     def stop(self) -> None:
         """Let each loop finish what it holds and end."""
         self._stopping = True
-        for wake in (self.settle, self.react, self.send, self.due):
+        for wake in (self.settle, self.react, self.send, self.due, self._renew):
             wake.set()
 
     async def _loop(
@@ -220,8 +221,7 @@ class Worker:
     async def _do(self, tenant_id: int, job: jobs.Due) -> None:
         try:
             plugged = self._directory.by_id(job.account_id)
-            if plugged.state == "active":
-                await (self._poll if job.kind == "poll" else self._enrich)(tenant_id, plugged, job)
+            await (self._poll if job.kind == "poll" else self._enrich)(tenant_id, plugged, job)
         except Rejected as error:
             await self._later(tenant_id, job, error.sentence, given_up=job.kind == "enrich")
         except ScrmError as error:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,39 @@ def test_the_connector_page_stands_with_its_connector() -> None:
 def _readme(folder: Path) -> bool:
     readme = folder / "README.md"
     return readme.exists() and len(readme.read_text("utf-8")) > 200
+
+
+def connectors_page() -> str:
+    """The table of docs/connectors.md as the connectors themselves declare it."""
+    powers = (
+        "receive",
+        "translate",
+        "poll",
+        "send",
+        "enrich",
+        "upload",
+        "probe",
+        "page",
+        "door",
+        "who",
+        "shown",
+    )
+    lines = ["| channel | name | powers | replies by API | windows | settings |", "|---|---|---|---|---|---|"]
+    for folder in sorted(p.parent for p in (ROOT / "connectors").glob("*/fixtures")):
+        plug = import_module(f"connectors.{folder.name}")
+        able = ", ".join(f"`{p}`" for p in powers if hasattr(plug, p))
+        windows = "; ".join(
+            f"{w.count} in {w.seconds // 3600 or w.seconds} {'h' if w.seconds >= 3600 else 's'}"
+            for w in plug.WINDOWS
+        )
+        needs = ", ".join(
+            f"`{n.name}`{'' if n.required else '?'}{' (secret)' if n.secret else ''}" for n in plug.NEEDS
+        )
+        link = f"[`{folder.name}`](../connectors/{folder.name}/README.md)"
+        talks = "yes" if plug.TALKS else "welcome only"
+        lines.append(f"| {link} | {plug.TITLE} | {able} | {talks} | {windows or 'none'} | {needs} |")
+    return "\n".join(lines)
+
+
+def test_the_connectors_page_says_what_the_connectors_declare() -> None:
+    assert connectors_page() in page("docs/connectors.md"), f"paste:\n{connectors_page()}"

@@ -20,7 +20,6 @@ class Plugged:
 
     account: Account
     plug: ModuleType
-    state: str
     team_id: int | None
 
     @property
@@ -53,7 +52,7 @@ class Directory:
         """Read the tenant of `conn` afresh."""
         self.tenants = await store.tenants(conn)
         loaded = [
-            Plugged(account=s.account, plug=connector(s.account.channel), state=s.state, team_id=s.team_id)
+            Plugged(account=s.account, plug=connector(s.account.channel), team_id=s.team_id)
             for s in await store.accounts(conn)
         ]
         kept = [p for p in self._by_id.values() if p.account.tenant_id != conn.tenant_id]

@@ -25,8 +25,6 @@ class Tenant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     account: Account
-    #: active | paused
-    state: str
     team_id: int | None
 
 
@@ -59,7 +57,7 @@ async def accounts(conn: Conn) -> list[Stored]:
             options=r.options,
             secrets=secrets,
         )
-        found.append(Stored(account=opened, state=r.state, team_id=r.team_id))
+        found.append(Stored(account=opened, team_id=r.team_id))
     return found
 
 
@@ -98,8 +96,3 @@ async def save(
         account, [row], key=["tenant_id", "account_id"], change=lambda new: {k: new[k] for k in taken}
     )
     return account_id
-
-
-async def set_state(conn: Conn, account_id: int, state: str, *, now: datetime) -> None:
-    stmt = sa.update(account).where(account.c.tenant_id == conn.tenant_id, account.c.account_id == account_id)
-    await conn.run(stmt.values(state=state, updated_at=now))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -31,14 +31,29 @@ class Used:
         return sum(at >= moment for at in self.at)
 
 
+#: Why not by API, for the rep; message ids of the catalogues.
+BY_HAND = "这个渠道只能由你本人在企业微信里发出。"
+HUMAN = "会话已由人工接待，接口不能代发，请在企业微信里回复。"
+ENDED = "会话已结束，客户再次来消息后才能用接口回复。"
+USED_UP = "客户回复前最多发 {count} 条，已经用完；等客户说话后可继续。"
+SILENT = "客户超过 {hours} 小时没有说话，平台不允许主动发送。"
+SENTENCES = (BY_HAND, HUMAN, ENDED, USED_UP, SILENT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`why` is the sentence for the rep when the way is not `api`; `left` counts pushes still allowed."""
+    """`why` says why the way is not `api`; `left` counts pushes still allowed."""
 
     way: Way
     why: str = ""
+    #: What fills the braces of `why`.
+    values: Mapping[str, int] = field(default_factory=dict)
     left: int | None = None
     until: datetime | None = None
+
+    @property
+    def sentence(self) -> str:
+        return self.why.format(**self.values)
 
 
 def verdict(
@@ -54,16 +69,17 @@ def verdict(
     """`sends`: the channel has an API for talk; `in_app`: the rep's page runs inside the vendor's app."""
     fallback: Way = "jssdk" if in_app else "copy"
     if not sends:
-        return Verdict(way=fallback, why="这个渠道只能由你本人在企业微信里发出。")
+        return Verdict(way=fallback, why=BY_HAND)
     if session == "human":
-        return Verdict(way=fallback, why="会话已由人工接待，接口不能代发，请在企业微信里回复。")
+        return Verdict(way=fallback, why=HUMAN)
     if session == "ended":
-        return Verdict(way=fallback, why="会话已结束，客户再次来消息后才能用接口回复。")
+        return Verdict(way=fallback, why=ENDED)
     if not windows:
         return Verdict(way="api")
     open_now = [v for w in windows for o in openings if (v := _open(w, o, used, now))]
     if not open_now:
-        return Verdict(way=fallback, why=_closed(windows, openings, used, now))
+        why, values = _closed(windows, openings, used, now)
+        return Verdict(way=fallback, why=why, values=values)
     return max(open_now, key=lambda v: (v.left or 0, v.until or now))
 
 
@@ -75,14 +91,15 @@ def _open(window: Window, opening: Opening, used: Used, now: datetime) -> Verdic
     return Verdict(way="api", left=left, until=until)
 
 
-def _closed(windows: Sequence[Window], openings: Sequence[Opening], used: Used, now: datetime) -> str:
+def _closed(
+    windows: Sequence[Window], openings: Sequence[Opening], used: Used, now: datetime
+) -> tuple[str, Mapping[str, int]]:
     main = max(windows, key=lambda w: w.seconds)
-    recent = [
-        o for o in openings if o.kind.startswith(main.opens) and o.at + timedelta(seconds=main.seconds) > now
-    ]
-    if recent and used.since(max(o.at for o in recent)) >= main.count:
-        return f"客户回复前最多发 {main.count} 条，已经用完；等客户说话后可继续。"
-    return f"客户超过 {main.seconds // 3600} 小时没有说话，平台不允许主动发送。"
+    since = now - timedelta(seconds=main.seconds)
+    recent = [o.at for o in openings if o.kind.startswith(main.opens) and o.at > since]
+    if recent and used.since(max(recent)) >= main.count:
+        return USED_UP, {"count": main.count}
+    return SILENT, {"hours": main.seconds // 3600}
 
 
 def parts(text: str, limit: int) -> list[str]:

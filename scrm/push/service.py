@@ -81,7 +81,7 @@ async def say(conn: Conn, plugged: Plugged, talk: Talk, word: Word, *, now: date
     if not word.code:
         verdict = await check(conn, plugged, talk, in_app=False, now=now)
         if verdict.way != "api":
-            raise Conflict(verdict.why)
+            raise Conflict(verdict.sentence)
     limit = int(plugged.plug.TEXT_LIMIT) or _TEXT_MAX
     texts = rules.parts(word.text, limit) if word.text else [""]
     return await _write(conn, plugged, talk, word, texts, state="queued", now=now)

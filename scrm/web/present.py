@@ -22,14 +22,13 @@ from scrm.timeline.store import conversations, events
 from scrm.timeline.store.events import Place, Stored
 from scrm.web import views
 from scrm.web.house import House
-from scrm.web.pages import facts, place_out, topic
+from scrm.web.pages import facts, locale, place_out, topic
 from scrm.web.render import ZONE
 
 PAGE = 30
 _OUTGOING = timedelta(minutes=2)
 #: A wait is amber after the first and red after the second; the reply target becomes data with the SLA rules.
 _AMBER, _RED = timedelta(minutes=5), timedelta(minutes=10)
-_NOBODY = "微信客户"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +42,9 @@ class Desk:
     #: The page runs inside the vendor's app.
     in_app: bool = False
 
+    def say(self, text: str, **values: object) -> str:
+        return self.house.renderer.say(locale(self.actor), text, **values)
+
     def plugged(self, talk: Talk) -> Plugged:
         return self.house.directory.by_id(talk.account_id)
 
@@ -51,7 +53,7 @@ class Desk:
 
     def channel(self, account_id: int) -> views.Channel:
         p = self.house.directory.by_id(account_id)
-        return views.Channel(key=p.account.slug, name=p.title, icon=cast(views.Icon, p.plug.ICON))
+        return views.Channel(key=p.account.slug, name=self.say(p.title), icon=cast(views.Icon, p.plug.ICON))
 
     def queue_topics(self) -> tuple[str, ...]:
         """What moves this person's queue."""
@@ -87,7 +89,7 @@ class Desk:
 
     async def _names(self, node_ids: Sequence[int]) -> dict[int, str]:
         known = await identity.names(self.conn, node_ids)
-        return {n: known.get(n, _NOBODY) for n in node_ids}
+        return {n: known.get(n) or self.say("微信客户") for n in node_ids}
 
     # -- items ---------------------------------------------------------------------------------------------
     async def items(self, found: Sequence[Stored]) -> tuple[views.Item, ...]:
@@ -109,7 +111,7 @@ class Desk:
         people: dict[int, staff.Member],
         body: dict[str, Any] | None,
     ) -> views.Item:
-        customer = names.get(e.node_id or 0, _NOBODY)
+        customer = names.get(e.node_id or 0) or self.say("微信客户")
         member = people.get(e.staff_id or 0)
         ours = (
             "我" if member and member.staff_id == self.actor.staff_id else member.name if member else "系统"
@@ -165,19 +167,21 @@ class Desk:
         name = (await self._names([talk.node_id]))[talk.node_id]
         plugged = self.plugged(talk)
         verdict = await push.check(self.conn, plugged, talk, in_app=self.in_app, now=self.now)
-        known = facts(self.actor, self.house.settings.company, "" if name == _NOBODY else name, self.now)
+        known = facts(
+            self.actor, self.house.settings.company, "" if name == self.say("微信客户") else name, self.now
+        )
         offers = await cards(self.conn, self.house.library, talk.conversation_id, known)
         shown = tuple(self._card(n, card) for n, card in enumerate(offers, 1))
         return views.CustomerView(
             cid=self.cid(talk),
             name=name,
             subline=await self._subline(talk),
-            tags=(views.Tag(text=plugged.title, tone=self.channel(talk.account_id).tone),),
+            tags=(views.Tag(text=self.say(plugged.title), tone=self.channel(talk.account_id).tone),),
             members=await self._members(talk, spans, name),
             cards=shown,
             outgoing=await self._outgoing(talk),
             via=verdict.way,
-            via_note=verdict.why,
+            via_note=self.say(verdict.why, **verdict.values),
             tab=tab,
             timeline=timeline,
             edit=next((c for c in shown if c.id == edit), None),
@@ -188,7 +192,7 @@ class Desk:
         return views.ScriptCard(
             id=self.conn.vault.public("suggestion", card.suggestion_id),
             n=n,
-            title=f"{card.stage} · {card.script.title}",
+            title=f"{self.say(card.stage)} · {card.script.title}",
             why=card.reason,
             parts=card.rendered.parts,
             text=card.rendered.text,
@@ -198,11 +202,12 @@ class Desk:
 
     async def _subline(self, talk: Talk) -> str:
         if talk.rep_id is None:
-            return "未分配 · 先回复的同事接手"
+            return self.say("未分配 · 先回复的同事接手")
         members = await staff.members(self.conn, [talk.rep_id])
         rep = members.get(talk.rep_id)
-        mine = talk.rep_id == self.actor.staff_id
-        return "我在跟进" if mine else f"{rep.name if rep else '同事'} 在跟进"
+        if talk.rep_id == self.actor.staff_id:
+            return self.say("我在跟进")
+        return self.say("{name} 在跟进", name=rep.name if rep else self.say("同事"))
 
     async def _members(
         self, talk: Talk, spans: Sequence[identity.Interval], name: str
@@ -216,7 +221,7 @@ class Desk:
                 role=self.channel(t.account_id).name,
                 href=f"/s/c/{self.cid(t)}",
                 icon=self.channel(t.account_id).icon,
-                hint=f"最近 {t.last_at.astimezone(ZONE):%m-%d %H:%M} · {self.plugged(t).account.name}",
+                hint=f"{t.last_at.astimezone(ZONE):%m-%d %H:%M} · {self.plugged(t).account.name}",
                 current=t.conversation_id == talk.conversation_id,
             )
             for t in seen[:4]
@@ -248,7 +253,7 @@ class Desk:
             before=line.before,
             older=line.older,
             key=secrets.token_hex(12),
-            closed=verdict.why if verdict.way != "api" else "",
+            closed=self.say(verdict.why, **verdict.values) if verdict.way != "api" else "",
             images=isinstance(plugged.plug, Uploads),
             owner=await self._subline(talk),
             topics=line.topics,
@@ -257,7 +262,7 @@ class Desk:
     async def sent(self, event_id: int) -> views.Item:
         """One own push as an item."""
         item = (await self.items(await events.by_ids(self.conn, [event_id])))[0]
-        return replace(item, who="我")
+        return replace(item, who=self.say("我"))
 
 
 def _tone(since: datetime | None, now: datetime) -> Any:

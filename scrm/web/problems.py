@@ -10,9 +10,9 @@ import structlog
 from aiohttp import web
 
 from scrm import shapes
-from scrm.db import utcnow
 from scrm.errors import NotSignedIn, ScrmError
 from scrm.web.house import actor_or_none, house
+from scrm.web.pages import locale, page
 from scrm.web.views import ErrorView
 
 log = structlog.get_logger()
@@ -27,20 +27,32 @@ _SENTENCES = {
 def of_error(request: web.Request, error: Exception) -> web.Response:
     """Expected errors say their sentence; unexpected ones only an id that the log knows more about."""
     if isinstance(error, ScrmError):
-        return _answer(request, error.status, error.sentence, signed_out=isinstance(error, NotSignedIn))
+        return _answer(
+            request,
+            error.status,
+            _translated(request, error.sentence),
+            signed_out=isinstance(error, NotSignedIn),
+        )
     trace = secrets.token_hex(6)
-    log.exception("request failed", trace=trace, path=request.match_info.route.resource and _pattern(request))
-    return _answer(request, 500, "服务器出了点问题，请稍后再试。", trace=trace)
+    log.exception("request failed", trace=trace, route=_pattern(request))
+    return _answer(request, 500, _translated(request, "服务器出了点问题，请稍后再试。"), trace=trace)
 
 
 def of_http(request: web.Request, raised: web.HTTPException) -> web.StreamResponse:
     if raised.status < 400:
         return raised
-    sentence = _SENTENCES.get(raised.status, HTTPStatus(raised.status).phrase)
+    sentence = _translated(request, _SENTENCES.get(raised.status, HTTPStatus(raised.status).phrase))
     response = _answer(request, raised.status, sentence)
     if "Allow" in raised.headers:
         response.headers["Allow"] = raised.headers["Allow"]
     return response
+
+
+def _translated(request: web.Request, sentence: str) -> str:
+    """Sentences with values in them stay Chinese: they are not in the catalogue as they stand."""
+    if "{" in sentence:
+        return sentence
+    return house(request).renderer.say(locale(actor_or_none(request)), sentence)
 
 
 def _pattern(request: web.Request) -> str:
@@ -57,7 +69,7 @@ def _answer(
     if request.path.startswith(("/hooks/", "/healthz", "/readyz", "/metrics")):
         return web.Response(status=status, text="")
     if request.headers.get("HX-Request"):
-        response = _page(request, "sidebar/problem.html", status, sentence=sentence)
+        response = page(request, "sidebar/problem.html", status=status, sentence=sentence)
         if signed_out:
             response.headers["HX-Redirect"] = "/login"
         return response
@@ -65,9 +77,8 @@ def _answer(
         where = request.path_qs if request.path_qs.startswith("/") else "/inbox"
         target = "/login?next=" + quote(where, safe="")
         return web.Response(status=303, headers={"Location": target})
-    return _page(
-        request, "error.html", status, error=ErrorView(status=status, sentence=sentence, trace=trace)
-    )
+    view = ErrorView(status=status, sentence=sentence, trace=trace)
+    return page(request, "error.html", status=status, error=view)
 
 
 def problem(status: int, sentence: str, trace: str = "") -> web.Response:
@@ -75,19 +86,3 @@ def problem(status: int, sentence: str, trace: str = "") -> web.Response:
     if trace:
         body["instance"] = f"urn:scrm:trace:{trace}"
     return web.Response(status=status, body=shapes.to_json(body), content_type="application/problem+json")
-
-
-def _page(request: web.Request, template: str, status: int, **views: object) -> web.Response:
-    found = actor_or_none(request)
-    text = house(request).renderer.render(
-        template,
-        locale="en" if found and found.locale == "en" else "zh_CN",
-        theme="dark"
-        if found and found.theme == "dark"
-        else "light"
-        if found and found.theme == "light"
-        else "auto",
-        now=utcnow(),
-        **views,
-    )
-    return web.Response(status=status, text=text, content_type="text/html")

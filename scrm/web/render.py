@@ -111,6 +111,10 @@ class Renderer:
         environment = self._environments[locale]
         return environment.get_template(template).render(locale=locale, theme=theme, now=now, **views)
 
+    def say(self, locale: Locale, text: str, **values: object) -> str:
+        """A sentence of ours in the reader's language; `text` is its Chinese source with {braces}."""
+        return self._words[locale].get(text, text).format(**values)
+
     def _environment(self, locale: Locale) -> Environment:
         words = self._words[locale]
         environment = Environment(

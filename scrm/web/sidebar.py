@@ -114,7 +114,9 @@ async def _nobody(request: web.Request, sentence: str) -> web.Response:
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
         rows = await desk.queue("mine", limit=30)
-    return page(request, "sidebar/find.html", find=views.FindView(sentence=sentence, conversations=rows))
+    return page(
+        request, "sidebar/find.html", find=views.FindView(sentence=desk.say(sentence), conversations=rows)
+    )
 
 
 async def customer(request: web.Request) -> web.Response:
@@ -128,8 +130,9 @@ async def customer(request: web.Request) -> web.Response:
             before = place_in(conn.vault, request.query.get("before", ""))
             line = await desk.timeline(talk, before=before, channel=request.query.get("channel", ""))
         view = await desk.customer(talk, tab=tab, edit=request.query.get("edit", ""), timeline=line)
-    template = "sidebar/customer.html" if wants_fragment(request) else "sidebar/page.html"
-    return page(request, template, customer=view)
+    if wants_fragment(request):
+        return page(request, "sidebar/customer.html", customer=view)
+    return page(request, "sidebar/page.html", customer=view, boot=await _boot(request))
 
 
 async def timeline(request: web.Request) -> web.Response:

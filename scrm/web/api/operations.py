@@ -182,7 +182,6 @@ async def list_accounts(request: web.Request) -> r.Page[r.Account]:
                 channel=p.account.channel,
                 title=p.title,
                 name=p.account.name,
-                state=p.state,
                 callback_url=f"{found.settings.url}/hooks/{p.account.slug}",
                 max_age_s=p.account.max_age_s,
                 options=dict(p.account.options),

@@ -117,7 +117,6 @@ class Account:
     channel: str
     title: str
     name: str
-    state: str
     callback_url: str
     max_age_s: int
     options: dict[str, str]
