@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as lite_insert
 
-from scrm import schema
+from scrm import __version__, schema
 from scrm.errors import BadConfig, Unavailable, Unsealable
 from scrm.seal import DataKey, Vault, close, key_id_of, new_id, open_sealed
 from scrm.settings import shipped
@@ -30,6 +33,8 @@ Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 _READERS = 4
 #: Unwrapped data keys kept in memory, at most (about 300 bytes each).
 _KEYS_CACHED = 20_000
+#: SQLite takes 32,766 parameters in one statement.
+_PARAMETERS = 30_000
 
 
 def utcnow() -> datetime:
@@ -70,20 +75,28 @@ class Conn:
         """Insert what is not there yet; rows that meet any unique key are left as they are."""
         if not values:
             return []
-        stmt = self._insert(table).on_conflict_do_nothing()
+        bulk = _bulk(self._sync.dialect, table, tuple(values[0]), (), None, returning)
         if returning:
-            return await self._do(lambda: self._sync.execute(stmt.returning(*returning), values).all())
-        await self._do(lambda: self._sync.execute(stmt, values))
+            return await self._do(lambda: bulk.returned(self._sync, values))
+        await self._do(lambda: bulk.run(self._sync, values))
         return []
+
+    async def insert(self, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of equal columns; a row that meets a unique key fails the transaction."""
+        if values:
+            bulk = _bulk(self._sync.dialect, table, tuple(values[0]), None, None, ())
+            await self._do(lambda: bulk.run(self._sync, values))
 
     async def upsert(
         self, table: sa.Table, values: Sequence[Mapping[str, Any]], *, key: Sequence[str], change: Any
     ) -> None:
-        """Insert, or apply `change(excluded)` (column -> value) to the row that holds `key`."""
+        """Insert, or apply `change(excluded)` (column -> value) to the row that holds `key`.
+
+        A `change` that is a function of a module, not a fresh lambda, is compiled only once.
+        """
         if values:
-            stmt = self._insert(table)
-            stmt = stmt.on_conflict_do_update(index_elements=list(key), set_=change(stmt.excluded))
-            await self.run(stmt, list(values))
+            bulk = _bulk(self._sync.dialect, table, tuple(values[0]), tuple(key), change, ())
+            await self._do(lambda: bulk.run(self._sync, values))
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Run once the transaction has committed; a rollback discards it."""
@@ -149,9 +162,6 @@ class Conn:
             await self._stored_keys(schema.data_key.c.owner.in_(lost)) if lost else {}
         )
 
-    def _insert(self, table: sa.Table) -> Any:
-        return pg_insert(table) if self._sync.dialect.name == "postgresql" else lite_insert(table)
-
     async def _do(self, job: Callable[[], T]) -> T:
         with _translated():
             return await asyncio.get_running_loop().run_in_executor(self._pool, job)
@@ -161,6 +171,56 @@ class Conn:
         self._db.cache_keys(self.tenant_id, self._fresh)
         for act in self._after:
             act()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bulk:
+    """One INSERT, compiled once for rows of the same columns: SQLAlchemy's way costs more than the insert."""
+
+    sql: str
+    #: `(?, ?, ...)` of one row inside `sql`.
+    one: str
+    columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+
+    def run(self, sync: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        sync.exec_driver_sql(self.sql, [self._bound(row) for row in rows])
+
+    def returned(self, sync: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """What RETURNING says of the rows that were new."""
+        found: list[Row] = []
+        step = _PARAMETERS // len(self.columns)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            sql = self.sql.replace(self.one, ", ".join([self.one] * len(part)), 1)
+            flat = tuple(chain.from_iterable(map(self._bound, part)))
+            found += sync.exec_driver_sql(sql, flat).all()
+        return found
+
+    def _bound(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple([row[c] if bind is None else bind(row[c]) for c, bind in self.columns])
+
+
+@lru_cache(maxsize=256)
+def _bulk(
+    dialect: sa.Dialect,
+    table: sa.Table,
+    columns: tuple[str, ...],
+    key: tuple[str, ...] | None,
+    change: Callable[[Any], Any] | None,
+    returning: tuple[sa.Column[Any], ...],
+) -> _Bulk:
+    """`key` None: a plain insert; with `change` an upsert on `key`; else what meets any unique key is left."""
+    stmt: Any = pg_insert(table) if dialect.name == "postgresql" else lite_insert(table)
+    if change is not None:
+        stmt = stmt.on_conflict_do_update(index_elements=list(key or ()), set_=change(stmt.excluded))
+    elif key is not None:
+        stmt = stmt.on_conflict_do_nothing()
+    if returning:
+        stmt = stmt.returning(*returning)
+    compiled = stmt.compile(dialect=dialect, column_keys=list(columns))
+    order = compiled.positiontup or columns
+    binds = tuple((c, table.c[c].type.dialect_impl(dialect).bind_processor(dialect)) for c in order)
+    return _Bulk(sql=str(compiled), one=f"({', '.join('?' * len(order))})", columns=binds)
 
 
 class Database:
@@ -270,9 +330,34 @@ def _translated() -> Iterator[None]:
 
 
 def migrate(url: str) -> str:
-    """Bring the schema to this release's revision; the revision reached. Blocking."""
-    command.upgrade(_alembic(url), "head")
+    """Bring the schema to this release's revision; the revision reached. Blocking.
+
+    A schema of a later release stays as it is. Raises `BadConfig` when it no longer bears this release.
+    """
+    config = _alembic(url)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    found = revision(url)
+    if found is not None and found not in known:
+        _demand_borne(url)
+        return found
+    command.upgrade(config, "head")
     return revision(url) or ""
+
+
+def _demand_borne(url: str) -> None:
+    engine = _engine(url)
+    try:
+        with engine.connect() as sync:
+            which = sa.select(schema.schema_info.c.value).where(schema.schema_info.c.name == "oldest_code")
+            oldest = str(sync.execute(which).scalar() or "0")
+    finally:
+        engine.dispose()
+    if _parts(__version__) < _parts(oldest):
+        raise BadConfig(f"数据库已升级，需要 scrm {oldest} 或更新的版本，现在是 {__version__}。")
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def revision(url: str) -> str | None:
@@ -309,7 +394,7 @@ def _engine(url: str, *, readonly: bool = False) -> sa.Engine:
     if made.get_backend_name() != "sqlite":
         raise BadConfig(f"不支持的数据库 {made.get_backend_name()}：database_url 请留空（内嵌 SQLite）。")
     if made.database:
-        Path(made.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(made.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = sa.create_engine(
         made,
         isolation_level="AUTOCOMMIT",  # BEGIN IMMEDIATE / COMMIT are written by us, not guessed by the driver
