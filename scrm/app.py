@@ -24,6 +24,7 @@ from scrm.accounts import store as account_store
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context
 from scrm.db import Database, utcnow
+from scrm.errors import BadConfig
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline, Wakes
@@ -211,7 +212,10 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
         bound: int = runner.addresses[0][1]
         yield bound
     finally:

@@ -13,7 +13,8 @@ from aiohttp import web
 from yarl import URL
 
 from connectors.kit.codec import same
-from connectors.kit.platform import Answer, Ask, Fault, Platform, issue_corp_token, page, xml
+from connectors.kit.phones import page
+from connectors.kit.platform import Answer, Ask, Fault, Platform, issue_corp_token, xml
 from connectors.kit.world import Bubble, Persona, Staff, World
 from scrm.contract import Account
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 
-from connectors.kit.platform import phones
+from connectors.kit.phones import phones
 from connectors.kit.world import World
 from scrm.accounts import service as accounts
 from scrm.app import TENANT, Service, listening, running
@@ -48,7 +48,7 @@ class Stage:
 @asynccontextmanager
 async def staged(settings: Settings, *, seed: int = 7, people: int = 24) -> AsyncIterator[Stage]:
     """Everything on loopback, started and stopped together. Port 0 in the settings takes any free one."""
-    settings = replace(settings, host="127.0.0.1", port=settings.port or _free_port(), company=COMPANY)
+    settings = replace(settings, host="127.0.0.1", port=_port(settings.port), company=COMPANY)
     world = World(random.Random(seed), people=people)
     async with AsyncExitStack() as stack:
         platforms, given = {}, []
@@ -113,8 +113,12 @@ async def _member(conn: Conn, userid: str, name: str, role: str) -> int:
     return staff_id
 
 
-def _free_port() -> int:
+def _port(wanted: int) -> int:
+    """The wanted port if it is free, else any: the callbacks' address must be known before anything listens."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
@@ -74,7 +73,7 @@ async def _follow(request: web.Request, response: web.StreamResponse, subscripti
             if monotonic() - beat >= _BEAT_S:
                 beat = monotonic()
                 await _say(response, "beat", {})
-    except (ConnectionError, asyncio.CancelledError):
+    except ConnectionError:
         return
 
 

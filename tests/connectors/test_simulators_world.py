@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from connectors.kit.platform import phones
+from connectors.kit.phones import phones
 from connectors.kit.world import ANSWERS, LINES, Persona, World, answer, live, load
 from tests.connectors.stage import APP_ID, Stage, staged
 
