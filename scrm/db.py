@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +49,7 @@ class Conn:
         self.vault = db.vault
         self._db = db
         self._sync = sync
+        self._visit = Visit(sync)
         self._pool = pool
         self._fresh: dict[str, DataKey] = {}
         self._after: list[Callable[[], None]] = []
@@ -75,17 +75,12 @@ class Conn:
         """Insert what is not there yet; rows that meet any unique key are left as they are."""
         if not values:
             return []
-        bulk = _bulk(self._sync.dialect, table, tuple(values[0]), (), None, returning)
-        if returning:
-            return await self._do(lambda: bulk.returned(self._sync, values))
-        await self._do(lambda: bulk.run(self._sync, values))
-        return []
+        return await self._do(lambda: self._visit.insert_new(table, values, *returning))
 
     async def insert(self, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of equal columns; a row that meets a unique key fails the transaction."""
         if values:
-            bulk = _bulk(self._sync.dialect, table, tuple(values[0]), None, None, ())
-            await self._do(lambda: bulk.run(self._sync, values))
+            await self._do(lambda: self._visit.insert(table, values))
 
     async def upsert(
         self, table: sa.Table, values: Sequence[Mapping[str, Any]], *, key: Sequence[str], change: Any
@@ -95,8 +90,7 @@ class Conn:
         A `change` that is a function of a module, not a fresh lambda, is compiled only once.
         """
         if values:
-            bulk = _bulk(self._sync.dialect, table, tuple(values[0]), tuple(key), change, ())
-            await self._do(lambda: bulk.run(self._sync, values))
+            await self._do(lambda: self._visit.upsert(table, values, key=key, change=change))
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Run once the transaction has committed; a rollback discards it."""
@@ -173,6 +167,47 @@ class Conn:
             act()
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Inserts made on the thread that holds the connection; `Conn` has the same as coroutines."""
+
+    _sync: sa.Connection
+
+    def insert_new(
+        self, table: sa.Table, values: Sequence[Mapping[str, Any]], *returning: sa.Column[Any]
+    ) -> list[Row]:
+        return self._many(table, values, (), None, returning)
+
+    def insert(self, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
+        self._many(table, values, None, None, ())
+
+    def upsert(
+        self,
+        table: sa.Table,
+        values: Sequence[Mapping[str, Any]],
+        *,
+        key: Sequence[str],
+        change: Callable[[Any], Any],
+    ) -> None:
+        self._many(table, values, tuple(key), change, ())
+
+    def _many(
+        self,
+        table: sa.Table,
+        values: Sequence[Mapping[str, Any]],
+        key: tuple[str, ...] | None,
+        change: Callable[[Any], Any] | None,
+        returning: tuple[sa.Column[Any], ...],
+    ) -> list[Row]:
+        found: list[Row] = []
+        if values:
+            bulk = _bulk(self._sync.dialect, table, tuple(values[0]), key, change, returning)
+            for sql, params in bulk.statements(values):
+                result = self._sync.exec_driver_sql(sql, params)
+                found += result.all() if returning else ()
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bulk:
     """One INSERT, compiled once for rows of the same columns: SQLAlchemy's way costs more than the insert."""
@@ -181,23 +216,16 @@ class _Bulk:
     #: `(?, ?, ...)` of one row inside `sql`.
     one: str
     columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    #: Literals of `change`, after the rows.
+    fixed: tuple[Any, ...]
 
-    def run(self, sync: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        sync.exec_driver_sql(self.sql, [self._bound(row) for row in rows])
-
-    def returned(self, sync: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """What RETURNING says of the rows that were new."""
-        found: list[Row] = []
+    def statements(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """All rows in one statement: `executemany` would let go of the interpreter's lock at each row."""
         step = _PARAMETERS // len(self.columns)
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            sql = self.sql.replace(self.one, ", ".join([self.one] * len(part)), 1)
-            flat = tuple(chain.from_iterable(map(self._bound, part)))
-            found += sync.exec_driver_sql(sql, flat).all()
-        return found
-
-    def _bound(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple([row[c] if bind is None else bind(row[c]) for c, bind in self.columns])
+            flat = [row[c] if bind is None else bind(row[c]) for row in part for c, bind in self.columns]
+            yield self.sql.replace(self.one, ", ".join([self.one] * len(part)), 1), (*flat, *self.fixed)
 
 
 @lru_cache(maxsize=256)
@@ -209,7 +237,7 @@ def _bulk(
     change: Callable[[Any], Any] | None,
     returning: tuple[sa.Column[Any], ...],
 ) -> _Bulk:
-    """`key` None: a plain insert; with `change` an upsert on `key`; else what meets any unique key is left."""
+    """`key` None: a plain insert; with `change` an upsert on `key`; else what meets a unique key is left."""
     stmt: Any = pg_insert(table) if dialect.name == "postgresql" else lite_insert(table)
     if change is not None:
         stmt = stmt.on_conflict_do_update(index_elements=list(key or ()), set_=change(stmt.excluded))
@@ -218,9 +246,15 @@ def _bulk(
     if returning:
         stmt = stmt.returning(*returning)
     compiled = stmt.compile(dialect=dialect, column_keys=list(columns))
-    order = compiled.positiontup or columns
-    binds = tuple((c, table.c[c].type.dialect_impl(dialect).bind_processor(dialect)) for c in order)
-    return _Bulk(sql=str(compiled), one=f"({', '.join('?' * len(order))})", columns=binds)
+    order = tuple(compiled.positiontup or columns)
+    types = {name: bind.type.dialect_impl(dialect) for name, bind in compiled.binds.items()}
+    own, fixed = order[: len(columns)], order[len(columns) :]
+    return _Bulk(
+        sql=str(compiled),
+        one=f"({', '.join('?' * len(columns))})",
+        columns=tuple((name, types[name].bind_processor(dialect)) for name in own),
+        fixed=tuple(compiled.params[name] for name in fixed),
+    )
 
 
 class Database:
@@ -234,6 +268,7 @@ class Database:
         self._pool = ThreadPoolExecutor(1, "scrm-writer")
         self._read_pool = ThreadPoolExecutor(_READERS, "scrm-reader")
         self._lock = asyncio.Lock()
+        self._reading = asyncio.Semaphore(2 * _READERS)  # as many as the engine has connections
         self._writer: sa.Connection | None = None
 
     @classmethod
@@ -265,8 +300,8 @@ class Database:
             if writer is None:
                 raise BadConfig("数据库已经关闭。")
             conn = Conn(self, tenant_id, writer, self._pool)
-            await self._certainly(lambda: writer.exec_driver_sql("BEGIN IMMEDIATE"))
             try:
+                await self._certainly(lambda: writer.exec_driver_sql("BEGIN IMMEDIATE"))
                 yield conn
                 await self._certainly(lambda: writer.exec_driver_sql("COMMIT"))
             except BaseException:
@@ -275,15 +310,29 @@ class Database:
                 raise
         conn.committed()
 
+    async def at_once(self, work: Callable[[Visit], T]) -> T:
+        """A whole write transaction in one go on the writer's thread.
+
+        Each statement of `begin` waits for a turn of the event loop; under load that is what takes long.
+        """
+        async with self._lock:
+            writer = self._writer
+            if writer is None:
+                raise BadConfig("数据库已经关闭。")
+            return await self._certainly(lambda: _transacted(writer, work))
+
     @asynccontextmanager
     async def read(self, tenant_id: int) -> AsyncIterator[Conn]:
         """A read-only snapshot; never waits for the writer."""
         loop = asyncio.get_running_loop()
-        sync = await loop.run_in_executor(self._read_pool, self._snapshot)
-        try:
-            yield Conn(self, tenant_id, sync, self._read_pool)
-        finally:
-            await asyncio.shield(loop.run_in_executor(self._read_pool, _release, sync))
+        # A thread that waited for a connection could not serve those who hold one: wait here instead.
+        async with self._reading:
+            with _translated():
+                sync = await loop.run_in_executor(self._read_pool, self._snapshot)
+            try:
+                yield Conn(self, tenant_id, sync, self._read_pool)
+            finally:
+                await asyncio.shield(loop.run_in_executor(self._read_pool, _release, sync))
 
     async def key(self, tenant_id: int, owner: str) -> DataKey:
         """One data key outside any transaction, made and committed when missing."""
@@ -327,6 +376,18 @@ def _translated() -> Iterator[None]:
         yield
     except sa.exc.OperationalError as error:
         raise Unavailable from error
+
+
+def _transacted(writer: sa.Connection, work: Callable[[Visit], T]) -> T:
+    try:
+        writer.exec_driver_sql("BEGIN IMMEDIATE")
+        result = work(Visit(writer))
+        writer.exec_driver_sql("COMMIT")
+    except BaseException:
+        with suppress(sa.exc.OperationalError):  # SQLite has already rolled back, e.g. on a full disk
+            writer.exec_driver_sql("ROLLBACK")
+        raise
+    return result
 
 
 def migrate(url: str) -> str:

@@ -97,9 +97,10 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
 
 def _typed(name: str, kind: str, text: str) -> object:
     if kind == "int":
-        if not text.lstrip("-").isdigit():
-            raise BadConfig(f"SCRM_{name.upper()} 应为整数，现在是 {text!r}")
-        return int(text)
+        try:
+            return int(text)
+        except ValueError:
+            raise BadConfig(f"SCRM_{name.upper()} 应为整数，现在是 {text!r}") from None
     if kind == "bool":
         return text.lower() in {"1", "true", "yes", "on"}
     return text
