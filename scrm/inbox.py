@@ -11,8 +11,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from scrm.contract import Account, Raw
-from scrm.db import Conn, Database
-from scrm.errors import Busy
+from scrm.db import Conn, Database, Visit
+from scrm.errors import Busy, Unsealable
 from scrm.schema import cursor, inbox, seen
 from scrm.seal import close, new_id
 
@@ -34,7 +34,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One claimed row, opened."""
+    """One claimed row. The payload is opened for settling only; None = its key is gone or it was altered."""
 
     inbox_id: int
     account_id: int
@@ -42,7 +42,7 @@ class Item:
     lane: bytes
     rank: int
     attempts: int
-    payload: bytes
+    payload: bytes | None
     received_at: datetime
 
 
@@ -88,7 +88,8 @@ class Inbox:
         self._waiting.append(arrival)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._drain(), name="inbox-commit")
-        return await asyncio.shield(arrival.done)
+        # A caller who goes away abandons the answer, not the row: it is in the batch already.
+        return await arrival.done
 
     @property
     def waiting(self) -> int:
@@ -137,10 +138,15 @@ class Inbox:
         rows = [await self._rows(a) for a in batch]
         flat = [row for group in rows for row in group]
         keys = [{k: row[k] for k in ("tenant_id", "account_id", "source_key", "inbox_id")} for row in flat]
-        async with self._db.begin(tenant_id) as conn:
-            won = {r.inbox_id for r in await conn.insert_new(seen, keys, seen.c.inbox_id)}
-            await conn.run(sa.insert(inbox), [row for row in flat if row["inbox_id"] in won])
-            await _save_cursors(conn, [a for a in batch if a.moved])
+        cursors = _cursors(tenant_id, batch)
+
+        def store(visit: Visit) -> set[int]:
+            won = {r.inbox_id for r in visit.insert_new(seen, keys, seen.c.inbox_id)}
+            visit.insert(inbox, [row for row in flat if row["inbox_id"] in won])
+            visit.upsert(cursor, cursors, key=["tenant_id", "account_id", "stream"], change=_moved)
+            return won
+
+        won = await self._db.at_once(store)
         return [sum(row["inbox_id"] in won for row in group) for group in rows]
 
     async def _rows(self, arrival: _Arrival) -> list[dict[str, Any]]:
@@ -167,10 +173,10 @@ class Inbox:
         return made
 
 
-async def _save_cursors(conn: Conn, arrivals: Sequence[_Arrival]) -> None:
-    rows = [
+def _cursors(tenant_id: int, arrivals: Sequence[_Arrival]) -> list[dict[str, Any]]:
+    return [
         {
-            "tenant_id": conn.tenant_id,
+            "tenant_id": tenant_id,
             "account_id": a.account.account_id,
             "stream": a.moved.stream,
             "cursor": a.moved.cursor,
@@ -179,12 +185,10 @@ async def _save_cursors(conn: Conn, arrivals: Sequence[_Arrival]) -> None:
         for a in arrivals
         if a.moved
     ]
-    await conn.upsert(
-        cursor,
-        rows,
-        key=["tenant_id", "account_id", "stream"],
-        change=lambda new: {"cursor": new.cursor, "moved_at": new.moved_at},
-    )
+
+
+def _moved(new: Any) -> dict[str, Any]:
+    return {"cursor": new.cursor, "moved_at": new.moved_at}
 
 
 async def cursor_of(conn: Conn, account_id: int, stream: str) -> str:
@@ -194,15 +198,6 @@ async def cursor_of(conn: Conn, account_id: int, stream: str) -> str:
         c.tenant_id == conn.tenant_id, c.account_id == account_id, c.stream == stream
     )
     return await conn.scalar(stmt) or ""
-
-
-async def streams(conn: Conn) -> list[tuple[int, str]]:
-    """Every (account id, stream) that was ever polled."""
-    c = cursor.c
-    stmt = sa.select(c.account_id, c.stream).where(c.tenant_id == conn.tenant_id)
-    return [
-        (r.account_id, r.stream) for r in await conn.rows(stmt.order_by(c.account_id, c.stream).limit(1000))
-    ]
 
 
 async def claim(conn: Conn, state: Literal["new", "settled"], *, now: datetime, limit: int) -> list[Item]:
@@ -220,20 +215,24 @@ async def claim(conn: Conn, state: Literal["new", "settled"], *, now: datetime, 
         for row in await _ranked(conn, state, rank, now=now, limit=room):
             picked.setdefault(row.inbox_id, row)
     rows = sorted(picked.values(), key=lambda row: row.inbox_id)
-    return await _opened(conn, rows)
+    return [_item(r, await _payload(conn, r) if state == "new" else b"") for r in rows]
 
 
-async def _ranked(conn: Conn, state: str, rank: int, *, now: datetime, limit: int) -> Sequence[Any]:
-    c = inbox.c
-    first = (
-        sa.select(c.lane)
-        .where(c.tenant_id == conn.tenant_id, c.state == state, c.rank == rank, c.next_at <= now)
-        .order_by(c.inbox_id)
-        .limit(limit)
-        .subquery()
-    )
+def _claiming() -> sa.Select[Any]:
+    """Built once: three times a batch, building it costs more than running it."""
+    c, lane, head = inbox.c, inbox.alias().c, inbox.alias().c
+    tenant_id: sa.BindParameter[int] = sa.bindparam("tenant")
+    state: sa.BindParameter[str] = sa.bindparam("state")
+    limit: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
+    now = sa.bindparam("now", type_=c.next_at.type)
+    mine = (lane.tenant_id == tenant_id, lane.state == state, lane.lane == c.lane)
+    front = sa.select(sa.func.min(lane.inbox_id)).where(*mine).correlate(inbox).scalar_subquery()
+    # A long lane whose first row waits must not fill the batch with rows that may not go.
+    waits = sa.exists().where(head.tenant_id == tenant_id, head.inbox_id == front, head.next_at > now)
+    ranked = (c.tenant_id == tenant_id, c.state == state, c.rank == sa.bindparam("rank"), c.next_at <= now)
+    first = sa.select(c.lane).where(*ranked, ~waits).order_by(c.inbox_id).limit(limit).subquery()
     lanes = sa.select(first.c.lane).distinct()
-    stmt = sa.select(
+    columns = (
         c.inbox_id,
         c.account_id,
         c.source_key,
@@ -243,8 +242,17 @@ async def _ranked(conn: Conn, state: str, rank: int, *, now: datetime, limit: in
         c.payload,
         c.received_at,
         c.next_at,
-    ).where(c.tenant_id == conn.tenant_id, c.state == state, c.lane.in_(lanes))
-    rows = await conn.rows(stmt.order_by(c.inbox_id).limit(limit))
+    )
+    found = sa.select(*columns).where(c.tenant_id == tenant_id, c.state == state, c.lane.in_(lanes))
+    return found.order_by(c.inbox_id).limit(limit)
+
+
+_CLAIM = _claiming()
+
+
+async def _ranked(conn: Conn, state: str, rank: int, *, now: datetime, limit: int) -> Sequence[Any]:
+    asked = {"tenant": conn.tenant_id, "state": state, "rank": rank, "now": now, "limit": limit}
+    rows = await conn.rows(_CLAIM, asked)
     # A row that waits for its retry holds the rest of its lane back: order before speed.
     held: set[bytes] = set()
     free = []
@@ -256,20 +264,24 @@ async def _ranked(conn: Conn, state: str, rank: int, *, now: datetime, limit: in
     return free
 
 
-async def _opened(conn: Conn, rows: Sequence[Any]) -> list[Item]:
-    return [
-        Item(
-            inbox_id=r.inbox_id,
-            account_id=r.account_id,
-            source_key=r.source_key,
-            lane=r.lane,
-            rank=r.rank,
-            attempts=r.attempts,
-            payload=await conn.unseal(r.payload, "inbox", r.inbox_id, "payload"),
-            received_at=r.received_at,
-        )
-        for r in rows
-    ]
+async def _payload(conn: Conn, row: Any) -> bytes | None:
+    try:
+        return await conn.unseal(row.payload, "inbox", row.inbox_id, "payload")
+    except Unsealable:
+        return None  # this row will say so; the others go on
+
+
+def _item(row: Any, payload: bytes | None) -> Item:
+    return Item(
+        inbox_id=row.inbox_id,
+        account_id=row.account_id,
+        source_key=row.source_key,
+        lane=row.lane,
+        rank=row.rank,
+        attempts=row.attempts,
+        payload=payload,
+        received_at=row.received_at,
+    )
 
 
 async def mark(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -32,22 +32,31 @@ async def put(
     conn: Conn, kind: Kind, key: str, account_id: int, payload: Mapping[str, Any], *, at: datetime
 ) -> None:
     """One row per (kind, key): asking again makes it due earlier, never later, and never twice."""
-    row = {
-        "tenant_id": conn.tenant_id,
-        "due_id": new_id(),
-        "kind": kind,
-        "key": key,
-        "account_id": account_id,
-        "payload": dict(payload),
-        "at": at,
-    }
-    earlier = sa.case((due.c.at < at, due.c.at), else_=sa.bindparam("soonest", at, type_=due.c.at.type))
-    await conn.upsert(
-        due,
-        [row],
-        key=["tenant_id", "kind", "key"],
-        change=lambda new: {"at": earlier, "payload": new.payload, "version": due.c.version + 1},
-    )
+    await put_all(conn, [(kind, key, account_id, payload)], at=at)
+
+
+async def put_all(
+    conn: Conn, wanted: Sequence[tuple[Kind, str, int, Mapping[str, Any]]], *, at: datetime
+) -> None:
+    """The same for many (kind, key, account id, payload)."""
+    rows = [
+        {
+            "tenant_id": conn.tenant_id,
+            "due_id": new_id(),
+            "kind": kind,
+            "key": key,
+            "account_id": account_id,
+            "payload": dict(payload),
+            "at": at,
+        }
+        for kind, key, account_id, payload in wanted
+    ]
+    await conn.upsert(due, rows, key=["tenant_id", "kind", "key"], change=_sooner)
+
+
+def _sooner(new: Any) -> dict[str, Any]:
+    earlier = sa.case((due.c.at < new.at, due.c.at), else_=new.at)
+    return {"at": earlier, "payload": new.payload, "version": due.c.version + 1}
 
 
 async def claim(conn: Conn, *, now: datetime, limit: int) -> list[Due]:

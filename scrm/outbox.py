@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from scrm.db import Conn
+from scrm.errors import Unsealable
 from scrm.schema import outbox
 
 State = Literal["queued", "sending", "retry", "sent", "unconfirmed", "unknown", "dead"]
@@ -38,7 +40,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """A claimed row, opened."""
+    """A claimed row, opened; payload None = its key is gone, for one because the customer was erased."""
 
     outbox_id: int
     account_id: int
@@ -49,7 +51,7 @@ class Sending:
     attempts: int
     deadline_at: datetime | None
     created_at: datetime
-    payload: bytes
+    payload: bytes | None
 
 
 async def enqueue(conn: Conn, order: Order, *, now: datetime) -> bool:
@@ -103,7 +105,9 @@ async def abandoned(conn: Conn, *, now: datetime, limit: int) -> list[Sending]:
 
 
 async def _opened(conn: Conn, row: Any) -> Sending:
-    payload = await conn.unseal(row.payload, "outbox", row.outbox_id, "payload")
+    payload: bytes | None = None
+    with suppress(Unsealable):  # the sender gives this row up; the others go on
+        payload = await conn.unseal(row.payload, "outbox", row.outbox_id, "payload")
     values = {name: getattr(row, name) for name in Sending.__slots__ if name != "payload"}
     return Sending(payload=payload, **values)
 
