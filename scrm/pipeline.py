@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
+from types import ModuleType
 
 import structlog
 
@@ -12,7 +14,7 @@ from scrm import inbox, jobs, outbox
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context, Enriches, Envelope, Pull, Raw, Translates
 from scrm.db import Conn, Database, utcnow
-from scrm.errors import ScrmError, Unavailable
+from scrm.errors import ScrmError, Unavailable, Unsealable
 from scrm.identity import service as identity
 from scrm.identity.rules import is_person
 from scrm.inbox import Item
@@ -92,10 +94,13 @@ class Pipeline:
 
     def _understand(self, item: Item, now: datetime) -> _Read:
         plugged = self.directory.by_id(item.account_id)
+        if item.payload is None:
+            raise Unsealable("这条消息的密钥已销毁或内容被改动，无法打开。")
         read = _Read(item=item, plugged=plugged)
-        if isinstance(plugged.plug, Translates):
+        translator = _translator(plugged.plug)
+        if translator is not None:
             raw = Raw(source_key=item.source_key, lane="", payload=item.payload)
-            for made in plugged.plug.translate(self.context(plugged, now), raw):
+            for made in translator.translate(self.context(plugged, now), raw):
                 if isinstance(made, Pull):
                     read.pulls.append(made)
                 else:
@@ -128,7 +133,7 @@ class Pipeline:
             identity.Sighting(
                 event_id=e.event_id,
                 at=e.envelope.at,
-                key=e.source_key,
+                key=f"{e.account_id}|{e.source_key}",
                 handles=e.envelope.handles,
                 links=e.envelope.links,
             )
@@ -177,54 +182,58 @@ class Pipeline:
         now: datetime,
     ) -> None:
         """What must be fetched: streams that were announced, and profiles of people never met before."""
+        wanted: list[tuple[jobs.Kind, str, int, dict[str, object]]] = []
         for r in batch:
             for pull in r.pulls:
-                key = f"{r.item.account_id}:{pull.stream}"
-                payload = {"stream": pull.stream, "hint": pull.hint}
-                await jobs.put(conn, "poll", key, r.item.account_id, payload, at=now)
-        if not resolved.new:
-            return
-        for e in entries:
-            enriches = isinstance(self.directory.by_id(e.account_id).plug, Enriches)
-            for handle in e.envelope.handles if enriches else ():
+                payload: dict[str, object] = {"stream": pull.stream, "hint": pull.hint}
+                ident = r.item.account_id
+                wanted.append(("poll", f"{ident}:{pull.stream}", ident, payload))
+        for e in entries if resolved.new else ():
+            for handle in e.envelope.handles:
                 node_id = resolved.nodes[identity.address(handle)]
-                if node_id in resolved.new and is_person(handle.kind):
+                if node_id not in resolved.new or not is_person(handle.kind):
+                    continue
+                if isinstance(self.directory.by_id(e.account_id).plug, Enriches):
                     key = f"{e.account_id}:{node_id}"
-                    await jobs.put(conn, "enrich", key, e.account_id, {"node_id": node_id}, at=now)
+                    wanted.append(("enrich", key, e.account_id, {"node_id": node_id}))
+        await jobs.put_all(conn, wanted, at=now)
 
     # -- react ---------------------------------------------------------------------------------------------
     async def react(self, tenant_id: int) -> int:
         now = utcnow()
         async with self.db.read(tenant_id) as conn:
             items = await inbox.claim(conn, "settled", now=now, limit=self.settle_rows)
-            decided = [
-                await self._decide(conn, item, found) for item, found in await _with_events(conn, items)
-            ]
+            found = await events.by_inbox(conn, [i.inbox_id for i in items])
+            talks = {e.conversation_id for batch in found.values() for e in batch if e.conversation_id}
+            used = await suggestions.recently_used(conn, talks)
+            decided = [await self._decide(conn, i, found.get(i.inbox_id, []), used) for i in items]
         if items:
             await self._react(tenant_id, decided)
         return len(items)
 
-    async def _decide(self, conn: Conn, item: Item, found: Sequence[events.Stored]) -> _Reaction:
+    async def _decide(
+        self, conn: Conn, item: Item, found: Sequence[events.Stored], used: Mapping[int, set[str]]
+    ) -> _Reaction:
         """What these events call for. Reads only; a failure spoils this row's reaction and nothing else."""
         reaction = _Reaction(item=item)
         try:
             for event in found:
-                if event.direction == "in" and event.conversation_id:
-                    if event.kind.startswith("message."):
-                        reaction.advice.append((event, await self._advise(conn, event)))
-                    elif event.kind.startswith("event."):
-                        reaction.greetings += await self._greeting(conn, event)
+                if not event.conversation_id:
+                    continue
+                if event.kind.startswith("event."):
+                    reaction.greetings += await self._greeting(conn, event)
+                elif event.direction == "in":
+                    sent = used.get(event.conversation_id, set())
+                    reaction.advice.append((event, await self._advise(conn, event, sent)))
         except Exception as error:
             log.exception("react failed", inbox_id=item.inbox_id)
             reaction.error = f"生成建议时出错：{type(error).__name__}"
         return reaction
 
-    async def _advise(self, conn: Conn, event: events.Stored) -> tuple[Suggestion, ...]:
-        ident = event.conversation_id or 0
+    async def _advise(self, conn: Conn, event: events.Stored, sent: set[str]) -> tuple[Suggestion, ...]:
         said = await events.last_words(conn, event)
-        used = await suggestions.recently_used(conn, [ident])
         channel = self.directory.by_id(event.account_id).account.channel
-        return self.library.advise(said, channel=channel, recently_sent=used.get(ident, set()))
+        return self.library.advise(said, channel=channel, recently_sent=sent)
 
     async def _greeting(self, conn: Conn, event: events.Stored) -> list[_Greeting]:
         """A welcome the vendor lets us say once, if it is still worth saying."""
@@ -303,9 +312,10 @@ def queue_changes(talks: Sequence[Talk]) -> list[Change]:
     ]
 
 
-async def _with_events(conn: Conn, items: Sequence[Item]) -> list[tuple[Item, Sequence[events.Stored]]]:
-    found = await events.by_inbox(conn, [i.inbox_id for i in items])
-    return [(i, found.get(i.inbox_id, [])) for i in items]
+@lru_cache(maxsize=64)
+def _translator(plug: ModuleType) -> Translates | None:
+    """Asking a protocol takes as long as reading a message, so each connector is asked once."""
+    return plug if isinstance(plug, Translates) else None
 
 
 async def _failed_pushes(conn: Conn, entries: Sequence[timeline.Entry], *, now: datetime) -> list[Change]:

@@ -250,6 +250,8 @@ node = _table(
     #: what the channel calls this person, sealed
     _bytes("name", nullable=True),
     _text("avatar"),
+    #: when the channel said this name; an older word that arrives later does not replace it
+    _at("named_at", nullable=True),
     #: the person this node founds when it comes first; resolves for ever
     _id("birth_id"),
     _at("first_at"),

@@ -63,8 +63,10 @@ def _first_sightings(batch: Sequence[Sighting]) -> dict[Address, store.New]:
     """The canonical-first event of each address within the batch."""
     first: dict[Address, store.New] = {}
     for s in batch:
-        for handle in (*s.handles, *(h for link in s.links for h in (link.a, link.b))):
-            new = store.New(handle=handle, value_key=b"", at=s.at, key=s.key)
+        shown = (*s.handles, *(h for link in s.links for h in (link.a, link.b)))
+        for place, handle in enumerate(shown):
+            # Its place tells apart what one event shows first: else arrival would decide who is older.
+            new = store.New(handle=handle, value_key=b"", at=s.at, key=f"{s.key}|{place:03}")
             held = first.get(address(handle))
             if held is None or (new.at, new.key) < (held.at, held.key):
                 first[address(handle)] = new
@@ -91,7 +93,8 @@ async def _settle_times(
         for handle in s.handles:
             node_id = nodes[address(handle)]
             # A vendor's clock that runs ahead must not make an identifier look alive tomorrow.
-            last[node_id] = max(last.get(node_id, s.at), min(s.at, now))
+            at = min(s.at, now)
+            last[node_id] = max(last.get(node_id, at), at)
     await store.touch(conn, last)
     older = set()
     for a, sighting in first.items():
@@ -105,7 +108,7 @@ async def _settle_times(
 async def _record_links(
     conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]
 ) -> list[tuple[int, int]]:
-    pairs = []
+    pairs, rows = [], []
     for s in batch:
         for link in s.links:
             a, b = sorted((nodes[address(link.a)], nodes[address(link.b)]))
@@ -121,23 +124,24 @@ async def _record_links(
                 "first_at": s.at,
                 "last_at": s.at,
             }
-            await store.add_evidence(conn, [row])
+            rows.append(row)
+    await store.add_evidence(conn, rows)
     return pairs
 
 
 async def _record_names(conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]) -> set[int]:
-    """What channels call people; the latest word in the batch wins, and only a change is written."""
+    """What channels call people: the latest word wins, whichever arrives first."""
     said = {
-        nodes[address(h)]: h
+        nodes[address(h)]: (s.at, h)
         for s in sorted(batch, key=lambda s: (s.at, s.key))
         for h in s.handles
         if h.name and rules.is_person(h.kind)
     }
-    before = await store.handles(conn, list(said))
-    changed = {n for n, h in said.items() if (before[n].name, before[n].avatar) != (h.name, h.avatar)}
-    for node_id in changed:
-        await store.set_name(conn, node_id, said[node_id].name, said[node_id].avatar)
-    return changed
+    since = await store.named_at(conn, list(said))
+    newer = {n: (at, h) for n, (at, h) in said.items() if n not in since or at > since[n]}
+    before = await store.handles(conn, list(newer))
+    await store.set_names(conn, newer)
+    return {n for n, (_, h) in newer.items() if (before[n].name, before[n].avatar) != (h.name, h.avatar)}
 
 
 async def _project(conn: Conn, touched: set[int], links: Iterable[tuple[int, int]]) -> frozenset[int]:
@@ -147,13 +151,11 @@ async def _project(conn: Conn, touched: set[int], links: Iterable[tuple[int, int
     for n in nodes.values():
         by_person.setdefault(n.person_id or n.birth_id, []).append(n.node_id)
     held = [(ids[0], other) for ids in by_person.values() for other in ids[1:]]
-    changed = set()
-    for group in rules.components(nodes, [*held, *links]):
-        component = [nodes[i] for i in sorted(group)]
-        person_id = rules.person_of(component)
-        await store.project(conn, component, person_id, rules.name_node(component))
-        changed.add(person_id)
-    return frozenset(changed)
+    groups = rules.components(nodes, [*held, *links])
+    parts = [[nodes[i] for i in sorted(group)] for group in groups]
+    persons = {rules.person_of(component): component for component in parts}
+    await store.project(conn, persons)
+    return frozenset(persons)
 
 
 async def find(conn: Conn, handle: Handle) -> int | None:

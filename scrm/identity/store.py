@@ -11,11 +11,59 @@ import sqlalchemy as sa
 
 from scrm.contract import Handle
 from scrm.db import Conn
-from scrm.identity.rules import Node
+from scrm.identity.rules import Node, name_node
 from scrm.schema import evidence, node, node_person, person
 from scrm.seal import close, key_id_of, new_id, open_sealed
 
 _NODE = (node.c.node_id, node.c.kind, node.c.birth_id, node.c.first_at, node.c.first_key, node.c.name)
+_tenant: sa.BindParameter[int] = sa.bindparam("tenant")
+_b_node: sa.BindParameter[int] = sa.bindparam("b_node")
+_mine, _theirs = node_person.alias(), node_person.alias()
+
+# What settling asks for in every batch, built once: building costs more than running.
+_BY_KEY = sa.select(*_NODE, node.c.value_key).where(
+    node.c.tenant_id == _tenant, node.c.value_key.in_(sa.bindparam("keys", expanding=True))
+)
+_COMPONENTS = (
+    sa.select(*_NODE, _theirs.c.person_id)
+    .join(_theirs, sa.and_(_theirs.c.tenant_id == node.c.tenant_id, _theirs.c.node_id == node.c.node_id))
+    .where(node.c.tenant_id == _tenant, _theirs.c.until_at.is_(None))
+    .where(
+        _theirs.c.person_id.in_(
+            sa.select(_mine.c.person_id).where(
+                _mine.c.tenant_id == _tenant,
+                _mine.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
+                _mine.c.until_at.is_(None),
+            )
+        )
+    )
+)
+_INTERVALS = (
+    sa.select(node_person.c.node_id, node_person.c.from_at, node_person.c.until_at)
+    .where(node_person.c.tenant_id == _tenant, node_person.c.person_id == sa.bindparam("person"))
+    .order_by(node_person.c.node_id, node_person.c.from_at)
+    .limit(64)
+)
+_b_at = sa.bindparam("b_at", type_=node.c.last_at.type)
+_THIS_NODE = sa.and_(node.c.tenant_id == _tenant, node.c.node_id == _b_node)
+_TOUCH = sa.update(node).where(_THIS_NODE, node.c.last_at < _b_at).values(last_at=_b_at)
+_SET_NAME = (
+    sa.update(node)
+    .where(_THIS_NODE)
+    .values(name=sa.bindparam("b_name"), avatar=sa.bindparam("b_avatar"), named_at=_b_at)
+)
+_JOIN = (
+    sa.update(node_person)
+    .where(
+        node_person.c.tenant_id == _tenant,
+        node_person.c.node_id == _b_node,
+        node_person.c.until_at.is_(None),
+    )
+    .values(person_id=sa.bindparam("b_person"))
+)
+_ABSORB = sa.delete(person).where(
+    person.c.tenant_id == _tenant, person.c.person_id == sa.bindparam("b_person")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +99,10 @@ def value_key(conn: Conn, handle: Handle) -> bytes:
 
 
 async def by_value_key(conn: Conn, keys: Collection[bytes]) -> dict[bytes, Node]:
-    stmt = sa.select(*_NODE, node.c.value_key).where(
-        node.c.tenant_id == conn.tenant_id, node.c.value_key.in_(keys)
-    )
-    return {r.value_key: _node(r) for r in await conn.rows(stmt)} if keys else {}
+    if not keys:
+        return {}
+    found = await conn.rows(_BY_KEY, {"tenant": conn.tenant_id, "keys": list(keys)})
+    return {r.value_key: _node(r) for r in found}
 
 
 def _node(row: Any, person_id: int | None = None) -> Node:
@@ -93,13 +141,7 @@ async def add(conn: Conn, news: Sequence[New]) -> None:
 
 async def touch(conn: Conn, seen: Mapping[int, datetime]) -> None:
     """The last time each node was seen, never backwards."""
-    stmt = (
-        sa.update(node)
-        .where(node.c.tenant_id == conn.tenant_id, node.c.node_id == sa.bindparam("b_node"))
-        .where(node.c.last_at < sa.bindparam("b_at", type_=node.c.last_at.type))
-        .values(last_at=sa.bindparam("b_at", type_=node.c.last_at.type))
-    )
-    await conn.run(stmt, [{"b_node": n, "b_at": at} for n, at in seen.items()])
+    await conn.run(_TOUCH, [{"tenant": conn.tenant_id, "b_node": n, "b_at": at} for n, at in seen.items()])
 
 
 async def first_seen(conn: Conn, node_id: int, *, at: datetime, key: str) -> None:
@@ -108,41 +150,54 @@ async def first_seen(conn: Conn, node_id: int, *, at: datetime, key: str) -> Non
     await conn.run(stmt.values(first_at=at, first_key=key))
 
 
-async def set_name(conn: Conn, node_id: int, name: str, avatar: str) -> None:
-    sealed = await conn.seal(f"node:{node_id}", name.encode(), "node", node_id, "name")
-    stmt = sa.update(node).where(node.c.tenant_id == conn.tenant_id, node.c.node_id == node_id)
-    await conn.run(stmt.values(name=sealed, avatar=avatar))
+async def named_at(conn: Conn, node_ids: Collection[int]) -> dict[int, datetime]:
+    """Since when each node has its name; those without one are left out."""
+    c = node.c
+    stmt = sa.select(c.node_id, c.named_at).where(
+        c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids), c.named_at.is_not(None)
+    )
+    return {r.node_id: r.named_at for r in await conn.rows(stmt)} if node_ids else {}
+
+
+async def set_names(conn: Conn, said: Mapping[int, tuple[datetime, Handle]]) -> None:
+    """What each node is called since a time, and its picture."""
+    keys = await conn.keys_for([f"node:{n}" for n in said])
+    rows = [
+        {
+            "tenant": conn.tenant_id,
+            "b_node": n,
+            "b_name": close(keys[f"node:{n}"], h.name.encode(), "node", n, "name"),
+            "b_avatar": h.avatar,
+            "b_at": at,
+        }
+        for n, (at, h) in said.items()
+    ]
+    await conn.run(_SET_NAME, rows)
 
 
 async def add_evidence(conn: Conn, rows: Sequence[Mapping[str, Any]]) -> None:
     """Why two nodes are one person; the same evidence again only counts up."""
     full = [{"tenant_id": conn.tenant_id, "evidence_id": new_id(), "class": "same_person", **r} for r in rows]
-    e = evidence.c
     await conn.upsert(
-        evidence,
-        full,
-        key=["tenant_id", "node_a", "node_b", "class", "rule"],
-        change=lambda new: {
-            "n": e.n + 1,
-            "first_at": sa.case((new.first_at < e.first_at, new.first_at), else_=e.first_at),
-            "last_at": sa.case((new.last_at > e.last_at, new.last_at), else_=e.last_at),
-        },
+        evidence, full, key=["tenant_id", "node_a", "node_b", "class", "rule"], change=_counted_up
     )
+
+
+def _counted_up(new: Any) -> dict[str, Any]:
+    e = evidence.c
+    return {
+        "n": e.n + 1,
+        "first_at": sa.case((new.first_at < e.first_at, new.first_at), else_=e.first_at),
+        "last_at": sa.case((new.last_at > e.last_at, new.last_at), else_=e.last_at),
+    }
 
 
 async def components(conn: Conn, node_ids: Collection[int]) -> list[Node]:
     """The named nodes and every node that shares a person with one of them."""
-    mine, theirs = node_person.alias(), node_person.alias()
-    persons = sa.select(mine.c.person_id).where(
-        mine.c.tenant_id == conn.tenant_id, mine.c.node_id.in_(node_ids), mine.c.until_at.is_(None)
-    )
-    stmt = (
-        sa.select(*_NODE, theirs.c.person_id)
-        .join(theirs, sa.and_(theirs.c.tenant_id == node.c.tenant_id, theirs.c.node_id == node.c.node_id))
-        .where(node.c.tenant_id == conn.tenant_id, theirs.c.until_at.is_(None))
-        .where(theirs.c.person_id.in_(persons))
-    )
-    return [_node(r, r.person_id) for r in await conn.rows(stmt)] if node_ids else []
+    if not node_ids:
+        return []
+    found = await conn.rows(_COMPONENTS, {"tenant": conn.tenant_id, "nodes": list(node_ids)})
+    return [_node(r, r.person_id) for r in found]
 
 
 async def found(conn: Conn, nodes: Sequence[Node]) -> None:
@@ -163,31 +218,29 @@ async def found(conn: Conn, nodes: Sequence[Node]) -> None:
 _ALWAYS = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-async def project(conn: Conn, component: Sequence[Node], person_id: int, name_node_id: int | None) -> None:
-    """Make this component the person; persons it absorbed vanish (their ids still resolve by birth)."""
-    ids = [n.node_id for n in component]
-    old = {n.person_id for n in component if n.person_id not in (None, person_id)}
-    np, p = node_person.c, person.c
-    mine = sa.and_(np.tenant_id == conn.tenant_id, np.node_id.in_(ids), np.until_at.is_(None))
-    await conn.run(sa.update(node_person).where(mine).values(person_id=person_id))
-    await conn.run(sa.delete(person).where(p.tenant_id == conn.tenant_id, p.person_id.in_(old)))
-    row = {
-        "tenant_id": conn.tenant_id,
-        "person_id": person_id,
-        "first_at": min(n.first_at for n in component),
-        "name_node_id": name_node_id,
-        "version": 1,
-    }
-    await conn.upsert(
-        person,
-        [row],
-        key=["tenant_id", "person_id"],
-        change=lambda new: {
-            "first_at": new.first_at,
-            "name_node_id": new.name_node_id,
-            "version": p.version + 1,
-        },
-    )
+async def project(conn: Conn, components: Mapping[int, Sequence[Node]]) -> None:
+    """Make each component its person (by id); those it absorbed vanish (their ids still resolve by birth)."""
+    tenant = conn.tenant_id
+    moved = [(n, p) for p, component in components.items() for n in component if n.person_id != p]
+    joins = [{"tenant": tenant, "b_node": n.node_id, "b_person": p} for n, p in moved]
+    await conn.run(_JOIN, joins)
+    absorbed = {n.person_id for n, _ in moved if n.person_id is not None}
+    await conn.run(_ABSORB, [{"tenant": tenant, "b_person": old} for old in sorted(absorbed)])
+    rows = [
+        {
+            "tenant_id": tenant,
+            "person_id": person_id,
+            "first_at": min(n.first_at for n in component),
+            "name_node_id": name_node(component),
+            "version": 1,
+        }
+        for person_id, component in components.items()
+    ]
+    await conn.upsert(person, rows, key=["tenant_id", "person_id"], change=_projected)
+
+
+def _projected(new: Any) -> dict[str, Any]:
+    return {"first_at": new.first_at, "name_node_id": new.name_node_id, "version": person.c.version + 1}
 
 
 async def person_now(conn: Conn, any_id: int) -> int | None:
@@ -213,11 +266,8 @@ async def persons_of(conn: Conn, node_ids: Collection[int]) -> dict[int, int]:
 
 async def intervals(conn: Conn, person_id: int) -> list[Interval]:
     """Every node of a person and when it belonged to them."""
-    np = node_person.c
-    stmt = sa.select(np.node_id, np.from_at, np.until_at).where(
-        np.tenant_id == conn.tenant_id, np.person_id == person_id
-    )
-    return [Interval(**r._mapping) for r in await conn.rows(stmt.order_by(np.node_id, np.from_at).limit(64))]
+    found = await conn.rows(_INTERVALS, {"tenant": conn.tenant_id, "person": person_id})
+    return [Interval(**r._mapping) for r in found]
 
 
 async def handles(conn: Conn, node_ids: Collection[int]) -> dict[int, Handle]:
