@@ -187,6 +187,8 @@ class Envelope:
     failed_push: str = ""
     #: The vendor's name of the conversation, given back on a push.
     thread: str = ""
+    #: A fact we looked up, not something that happened: evidence, but part of nobody's timeline.
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

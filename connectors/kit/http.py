@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from aiohttp import (
@@ -65,6 +66,7 @@ def is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
+@lru_cache(maxsize=256)
 def loopback_base(base: str) -> bool:
     """Whether a base URL names this machine itself: only a simulator does."""
     try:

@@ -202,4 +202,6 @@ def _profile(ctx: Context, raw: Raw) -> Envelope:
     name, avatar = word(answer, "nickname"), word(answer, "headimgurl")
     handle = openid_handle(ctx, openid, name=name, avatar=avatar)
     handles, links = union_links(ctx.account, handle, word(answer, "unionid"))
-    return Envelope(kind="event.profile", direction="none", at=at, handles=handles, links=links, body=answer)
+    return Envelope(
+        kind="event.profile", direction="none", at=at, handles=handles, links=links, body=answer, quiet=True
+    )

@@ -28,7 +28,13 @@ def profile(ctx: Context, raw: Raw) -> Sequence[Envelope]:
     )
     handles, links = union_links(ctx.account, handle, word(contact, "unionid"))
     known = Envelope(
-        kind="event.profile", direction="none", at=at, handles=handles, links=links, body=contact
+        kind="event.profile",
+        direction="none",
+        at=at,
+        handles=handles,
+        links=links,
+        body=contact,
+        quiet=True,
     )
     return [known, *(_followed(handle, follower, at) for follower in followers(answer))]
 
@@ -52,6 +58,7 @@ def _followed(handle: Handle, follower: dict[str, Any], asked_at: datetime) -> E
         staff=staff,
         follows=True,
         suffix=f"follow:{staff}",
+        quiet=True,
     )
 
 

@@ -279,5 +279,5 @@ def _profile(ctx: Context, raw: Raw) -> Envelope:
     )
     handles, links = union_links(ctx.account, handle, word(customer, "unionid"))
     return Envelope(
-        kind="event.profile", direction="none", at=at, handles=handles, links=links, body=customer
+        kind="event.profile", direction="none", at=at, handles=handles, links=links, body=customer, quiet=True
     )

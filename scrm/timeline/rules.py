@@ -28,13 +28,11 @@ def partner(envelope: Envelope, persons: tuple[Handle, ...]) -> Handle | None:
 
 
 def opens_conversation(envelope: Envelope) -> bool:
-    """Profile updates and our own staff's doings are events, but nobody's talk."""
-    return envelope.direction != "none" or envelope.follows is not None
+    """Profile updates and our own staff's doings are events, but nobody's talk.
 
-
-def tells(envelope: Envelope) -> bool:
-    """Whether it is part of the story; a profile the vendor gave us is evidence, not an event."""
-    return envelope.kind != "event.profile"
+    What decides about talk counts as well: who follows the customer, and who may answer.
+    """
+    return envelope.direction != "none" or envelope.follows is not None or envelope.session is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,8 @@ def _waiting(talk: Talk, step: Step) -> datetime | None:
     if not step.kind.startswith(_TALK):
         return talk.waiting_since
     if step.direction == "in":
-        if talk.last_direction == "out" and step.at < talk.last_at:
+        # Vendors date by whole seconds: within the second of our reply the customer counts as unanswered.
+        if talk.last_direction == "out" and step.at < talk.last_at.replace(microsecond=0):
             return talk.waiting_since  # arrived late: it was answered before we heard of it
         return min(step.at, talk.waiting_since or step.at)
     if step.direction == "out" and (talk.last_in_at is None or step.at >= talk.last_in_at):

@@ -155,7 +155,7 @@ async def _link(conn: Conn, entries: Sequence[Entry], nodes: Mapping[Address, in
         for handle in {address(h): h for h in e.envelope.handles}.values():
             node_id = nodes[address(handle)]
             by_node.setdefault(node_id, []).append(e.event_id)
-            if not rules.tells(e.envelope):
+            if e.envelope.quiet:
                 continue
             rows.append(
                 {

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from scrm.db import Conn
-from scrm.schema import conversation, node_person
+from scrm.schema import conversation, node_person, staff
 from scrm.staff.rules import Scope
 from scrm.timeline.rules import Talk
 
 Filter = Literal["waiting", "mine", "unassigned", "all"]
 _TALK = [conversation.c[name] for name in Talk.__slots__]
 _KEY = ["tenant_id", "account_id", "node_id", "thread"]
+_OF_NODES = (
+    sa.select(*_TALK)
+    .where(
+        conversation.c.tenant_id == sa.bindparam("tenant"),
+        conversation.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
+    )
+    .order_by(conversation.c.last_at.desc(), conversation.c.conversation_id)
+)
 
 
 def visible(scope: Scope) -> sa.ColumnElement[bool]:
@@ -26,23 +33,32 @@ def visible(scope: Scope) -> sa.ColumnElement[bool]:
         return sa.true()
     mine = [c.rep_id == scope.rep_id] if scope.rep_id is not None else []
     if scope.team_id is not None:
-        in_team = sa.or_(c.team_id == scope.team_id, c.team_id.is_(None))
-        mine.append(in_team if scope.whole_team else sa.and_(in_team, c.rep_id.is_(None)))
+        mine.append(sa.and_(sa.or_(c.team_id == scope.team_id, c.team_id.is_(None)), c.rep_id.is_(None)))
+        if scope.whole_team:
+            ours = sa.select(staff.c.staff_id).where(
+                staff.c.tenant_id == c.tenant_id, staff.c.team_id == scope.team_id
+            )
+            mine += [c.team_id == scope.team_id, sa.and_(c.team_id.is_(None), c.rep_id.in_(ours))]
     return sa.or_(*mine) if mine else sa.false()
 
 
 async def of_nodes(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
     """Every conversation of these nodes."""
-    c = conversation.c
-    stmt = sa.select(*_TALK).where(c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids))
-    rows = await conn.rows(stmt.order_by(c.last_at.desc(), c.conversation_id)) if node_ids else []
+    if not node_ids:
+        return []
+    rows = await conn.rows(_OF_NODES, {"tenant": conn.tenant_id, "nodes": list(node_ids)})
     return [Talk(**r._mapping) for r in rows]
 
 
 async def save(conn: Conn, talks: Sequence[Talk], *, now: datetime) -> None:
-    rows = [{"tenant_id": conn.tenant_id, "created_at": now, **asdict(t)} for t in talks]
-    kept = set(Talk.__slots__) - {"conversation_id", "account_id", "node_id", "thread", "team_id"}
-    await conn.upsert(conversation, rows, key=_KEY, change=lambda new: {k: new[k] for k in kept})
+    first = {"tenant_id": conn.tenant_id, "created_at": now}
+    rows = [first | {name: getattr(t, name) for name in Talk.__slots__} for t in talks]
+    await conn.upsert(conversation, rows, key=_KEY, change=_moved)
+
+
+def _moved(new: Any) -> dict[str, Any]:
+    kept = ("conversation_id", "account_id", "node_id", "thread", "team_id")
+    return {name: new[name] for name in Talk.__slots__ if name not in kept}
 
 
 async def get(conn: Conn, conversation_id: int, scope: Scope) -> Talk | None:

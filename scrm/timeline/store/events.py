@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,6 +45,36 @@ class Stored:
 
 
 _EVENT = [event.c[name] for name in Stored.__slots__]
+
+
+# What the loops ask for all the time, built once: building costs more than running.
+_tenant: sa.BindParameter[int] = sa.bindparam("tenant")
+_account: sa.BindParameter[int] = sa.bindparam("account")
+_RECALLED = sa.select(event.c.recalls).where(
+    event.c.tenant_id == _tenant,
+    event.c.account_id == _account,
+    event.c.recalls.in_(sa.bindparam("keys", expanding=True)),
+)
+_n = event_node.c
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_PLACE = sa.tuple_(
+    sa.bindparam("at", type_=_n.at.type),
+    sa.bindparam("seq", type_=_n.seq.type),
+    sa.bindparam("event", type_=_n.event_id.type),
+)
+_LAST_WORDS = (
+    sa.select(event.c.text, event.c.direction, event.c.kind)
+    .join_from(event_node, event, sa.and_(event.c.tenant_id == _n.tenant_id, event.c.event_id == _n.event_id))
+    .where(
+        _n.tenant_id == _tenant,
+        _n.node_id == sa.bindparam("node"),
+        _n.account_id == _account,
+        _n.at >= sa.bindparam("since", type_=_n.at.type),
+        sa.tuple_(_n.at, _n.seq, _n.event_id) <= _PLACE,
+    )
+    .order_by(_n.at.desc(), _n.seq.desc(), _n.event_id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
 
 
 def body_owner(node_id: int | None) -> str:
@@ -113,11 +144,8 @@ async def recall(conn: Conn, account_id: int, source_keys: Collection[str], *, n
 
 async def recalled_before(conn: Conn, account_id: int, source_keys: Collection[str]) -> set[str]:
     """Of these messages, those whose recall arrived first."""
-    c = event.c
-    stmt = sa.select(c.recalls).where(
-        c.tenant_id == conn.tenant_id, c.account_id == account_id, c.recalls.in_(source_keys)
-    )
-    return {r.recalls for r in await conn.rows(stmt)}
+    asked = {"tenant": conn.tenant_id, "account": account_id, "keys": list(source_keys)}
+    return {r.recalls for r in await conn.rows(_RECALLED, asked)}
 
 
 async def bodies(conn: Conn, events: Sequence[Stored]) -> dict[int, dict[str, Any]]:
@@ -140,33 +168,45 @@ async def page(
     """Newest first, at most `limit`: the merge of each node's index range within its interval."""
     if not nodes:
         return []
-    parts = [_range(conn, span, before, limit, account_ids) for span in nodes]
+    asked: dict[str, Any] = {"tenant": conn.tenant_id, "limit": limit}
+    if account_ids:
+        asked["accounts"] = list(account_ids)
+    for number, span in enumerate(nodes):
+        until_at = span.until_at or _NEVER
+        asked |= {f"node{number}": span.node_id, f"from{number}": span.from_at, f"until{number}": until_at}
+    if before is not None:
+        asked |= dict(zip(("at", "seq", "event"), before, strict=True))
+    stmt = _paging(len(nodes), before=before is not None, filtered=bool(account_ids))
+    rows = await conn.rows(stmt, asked)
+    return [Stored(**r._mapping) for r in rows]
+
+
+@lru_cache(maxsize=256)
+def _paging(spans: int, *, before: bool, filtered: bool) -> sa.Select[Any]:
+    """Built once per shape: building it costs several times more than running it."""
+    limit: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
+    parts = [_range(number, limit, before=before, filtered=filtered) for number in range(spans)]
     ids = (sa.union(*parts) if len(parts) > 1 else parts[0]).subquery()
     order = (ids.c.at.desc(), ids.c.seq.desc(), ids.c.event_id.desc())
     top = sa.select(ids.c.event_id).order_by(*order).limit(limit).subquery()
     c = event.c
-    stmt = sa.select(*_EVENT).where(c.tenant_id == conn.tenant_id, c.event_id.in_(sa.select(top.c.event_id)))
-    rows = await conn.rows(stmt.order_by(c.at.desc(), c.seq.desc(), c.event_id.desc()))
-    return [Stored(**r._mapping) for r in rows]
+    stmt = sa.select(*_EVENT).where(c.tenant_id == _tenant, c.event_id.in_(sa.select(top.c.event_id)))
+    return stmt.order_by(c.at.desc(), c.seq.desc(), c.event_id.desc())
 
 
-def _range(
-    conn: Conn, span: Interval, before: Place | None, limit: int, account_ids: Collection[int]
-) -> sa.Select[Any]:
-    n = event_node.c
-    stmt = sa.select(n.event_id, n.at, n.seq).where(
-        n.tenant_id == conn.tenant_id, n.node_id == span.node_id, n.at >= span.from_at
+def _range(number: int, limit: sa.BindParameter[int], *, before: bool, filtered: bool) -> sa.Select[Any]:
+    """One node's events within its interval."""
+    stmt = sa.select(_n.event_id, _n.at, _n.seq).where(
+        _n.tenant_id == _tenant,
+        _n.node_id == sa.bindparam(f"node{number}"),
+        _n.at >= sa.bindparam(f"from{number}", type_=_n.at.type),
+        _n.at < sa.bindparam(f"until{number}", type_=_n.at.type),
     )
-    if span.until_at is not None:
-        stmt = stmt.where(n.at < span.until_at)
-    if before is not None:
-        place = sa.tuple_(
-            *(sa.literal(v, column.type) for v, column in zip(before, (n.at, n.seq, n.event_id), strict=True))
-        )
-        stmt = stmt.where(sa.tuple_(n.at, n.seq, n.event_id) < place)
-    if account_ids:
-        stmt = stmt.where(n.account_id.in_(account_ids))
-    inner = stmt.order_by(n.at.desc(), n.seq.desc(), n.event_id.desc()).limit(limit).subquery()
+    if before:
+        stmt = stmt.where(sa.tuple_(_n.at, _n.seq, _n.event_id) < _PLACE)
+    if filtered:
+        stmt = stmt.where(_n.account_id.in_(sa.bindparam("accounts", expanding=True)))
+    inner = stmt.order_by(_n.at.desc(), _n.seq.desc(), _n.event_id.desc()).limit(limit).subquery()
     return sa.select(inner.c.event_id, inner.c.at, inner.c.seq)
 
 
@@ -209,8 +249,16 @@ async def by_inbox(conn: Conn, inbox_ids: Collection[int]) -> dict[int, list[Sto
 
 async def last_words(conn: Conn, event_: Stored, *, limit: int = 4) -> list[str]:
     """What the customer said up to this event in this conversation, newest first, at most `limit`."""
-    span = Interval(node_id=event_.node_id or 0, from_at=event_.at - timedelta(days=2), until_at=None)
-    after = (event_.at, event_.seq, event_.event_id + 1)
-    found = await page(conn, [span], before=after, limit=4 * limit, account_ids=[event_.account_id])
+    asked = {
+        "tenant": conn.tenant_id,
+        "node": event_.node_id or 0,
+        "account": event_.account_id,
+        "since": event_.at - timedelta(days=2),
+        "at": event_.at,
+        "seq": event_.seq,
+        "event": event_.event_id,
+        "limit": 4 * limit,
+    }
+    found = await conn.rows(_LAST_WORDS, asked)
     said = [e.text for e in found if e.direction == "in" and e.kind.startswith("message.") and e.text]
     return said[:limit]
