@@ -12,8 +12,8 @@ import structlog
 from scrm import inbox, jobs, outbox
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context, Enriches, Polls, Push, Sends
-from scrm.db import Database, utcnow
-from scrm.errors import NotSent, Rejected, ScrmError, Unavailable, Unknown
+from scrm.db import Conn, Database, utcnow
+from scrm.errors import NotSent, Rejected, ScrmError, Unavailable, Unknown, Unsealable
 from scrm.identity import store as nodes
 from scrm.inbox import Inbox, Moved
 from scrm.live import Change, Live
@@ -34,6 +34,7 @@ _IDLE_S = 1.0
 _REFRESH_S = 5.0
 _GRACE_S = 4.0
 _STUCK_PAGES = 3
+_LET_IN_TURNS, _LET_IN_S = 20, 0.01
 #: What a vendor's refusal tells us about who may answer from now on.
 _SESSIONS = {"session_human": "human", "session_ended": "ended"}
 
@@ -99,6 +100,7 @@ class Worker:
     ) -> None:
         while not self._stopping:
             wake.clear()
+            await self._let_in()
             try:
                 moved = sum([await step(t.tenant_id) for t in self._directory.tenants])
             except Unavailable:
@@ -109,6 +111,16 @@ class Worker:
                 moved = 0
             if not moved and not self._stopping:
                 await wake.wait(idle_s)
+
+    async def _let_in(self) -> None:
+        """Who waits to be acknowledged goes first: the platforms give up on us after seconds, work does not.
+
+        Bounded, so that a flood slows the work down but never stops it.
+        """
+        for _ in range(_LET_IN_TURNS):
+            if not self._inbox.waiting:
+                return
+            await asyncio.sleep(_LET_IN_S)
 
     async def _refresh(self, tenant_id: int) -> int:
         """Take over accounts that were added or changed elsewhere."""
@@ -126,7 +138,7 @@ class Worker:
         async with self._db.begin(tenant_id) as conn:
             lost = await outbox.abandoned(conn, now=now, limit=_SENDS_AT_ONCE)
             rows = await outbox.claim(conn, now=now, limit=_SENDS_AT_ONCE)
-            pushes = [await push.opened(conn, row) for row in rows]
+            pushes = [await _opened(conn, row) for row in rows]
         for row in lost:
             await self._settle_lost(tenant_id, row)
         async with asyncio.TaskGroup() as group:
@@ -136,13 +148,17 @@ class Worker:
 
     async def _settle_lost(self, tenant_id: int, row: Sending) -> None:
         """The sender died in the middle: again only where the vendor drops repeats, else nobody knows."""
-        if self._directory.by_id(row.account_id).plug.IDEMPOTENT:
+        plug = self._directory.plug_of(row.account_id)
+        if plug is not None and plug.IDEMPOTENT:
             await self._record(tenant_id, row, "retry", error="发送中断，正在重发。")
         else:
             await self._record(tenant_id, row, "unknown", error=str(Unknown()))
 
-    async def _send_one(self, tenant_id: int, row: Sending, one: Push) -> None:
+    async def _send_one(self, tenant_id: int, row: Sending, one: Push | None) -> None:
         now = utcnow()
+        if one is None:
+            await self._record(tenant_id, row, "dead", error="内容已无法打开，没有发送。")
+            return
         if now >= (row.deadline_at or row.created_at + self._max_age):
             await self._record(tenant_id, row, "dead", error="超过时限没能发出，没有再发。")
             return
@@ -265,6 +281,14 @@ class Worker:
         if handle is not None and isinstance(plug, Enriches):
             raws = await plug.enrich(self._context(plugged, utcnow()), handle)
             await self._inbox.accept(plugged.account, raws, received_at=utcnow())
+
+
+async def _opened(conn: Conn, row: Sending) -> Push | None:
+    """None when it cannot be opened any more: that row is given up, its neighbours are not."""
+    try:
+        return await push.opened(conn, row)
+    except Unsealable:
+        return None
 
 
 async def finish(task: asyncio.Task[None], worker: Worker) -> None:

@@ -71,6 +71,11 @@ class Directory:
             raise NotFound("这个账号已经不在了。")
         return self._by_id[account_id]
 
+    def plug_of(self, account_id: int) -> ModuleType | None:
+        """The connector of an account that may be gone."""
+        found = self._by_id.get(account_id)
+        return found.plug if found else None
+
     def all(self, tenant_id: int) -> list[Plugged]:
         return [p for p in self._by_id.values() if p.account.tenant_id == tenant_id]
 

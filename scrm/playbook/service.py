@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scrm.db import Conn
-from scrm.errors import NotFound
+from scrm.errors import BadInput, NotFound
 from scrm.playbook import store
 from scrm.playbook.ranking import Index, Suggestion
 from scrm.playbook.scripts import STAGES, Script, read_library
@@ -37,6 +37,8 @@ class Library:
     @classmethod
     def load(cls, folder: Path) -> Library:
         """Raises `BadInput` naming the file and the script at fault."""
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: 没有这个文件夹，请检查 scripts_dir。")
         return cls(read_library(folder))
 
     def __len__(self) -> int:

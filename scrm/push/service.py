@@ -10,7 +10,7 @@ from scrm import inbox, outbox, shapes
 from scrm.accounts.service import Plugged
 from scrm.contract import Envelope, Handle, Media, Push, Sends, Window
 from scrm.db import Conn
-from scrm.errors import BadInput, Conflict
+from scrm.errors import BadInput, Conflict, Unsealable
 from scrm.identity import store as nodes
 from scrm.identity.service import address
 from scrm.push import rules, store
@@ -76,14 +76,18 @@ async def check(conn: Conn, plugged: Plugged, talk: Talk, *, in_app: bool, now: 
 async def say(conn: Conn, plugged: Plugged, talk: Talk, word: Word, *, now: datetime) -> Said:
     """Queue it for the channel. Raises `BadInput` (nothing to say) or `Conflict` (may not go out by API)."""
     _readable(word)
-    if repeated := await _said_before(conn, word):
-        return repeated
+    if repeated := await _before(conn, talk, word):
+        return Said(event_ids=(repeated.event_id,), repeated=True)
+    left = None
     if not word.code:
         verdict = await check(conn, plugged, talk, in_app=False, now=now)
         if verdict.way != "api":
             raise Conflict(verdict.sentence)
+        left = verdict.left
     limit = int(plugged.plug.TEXT_LIMIT) or _TEXT_MAX
     texts = rules.parts(word.text, limit) if word.text else [""]
+    if left is not None and len(texts) > left:
+        raise Conflict(f"内容要分 {len(texts)} 条发出，平台现在只允许再发 {left} 条，请缩短。")
     return await _write(conn, plugged, talk, word, texts, state="queued", now=now)
 
 
@@ -96,7 +100,7 @@ async def record(
     """
     _readable(word)
     state: Literal["unconfirmed", "unknown"] = "unconfirmed" if certain else "unknown"
-    before = await outbox.by_key(conn, f"{word.key}:0")
+    before = await _before(conn, talk, word)
     if before is not None:
         if certain and before.state == "unknown":
             await outbox.finish(conn, before.outbox_id, "unconfirmed", now=now)
@@ -105,6 +109,8 @@ async def record(
 
 
 def _readable(word: Word) -> None:
+    if "\x00" in word.text:
+        raise BadInput("内容里有不能显示的字符，请重新输入。")
     if not word.text.strip() and word.media is None:
         raise BadInput("请先输入要发送的内容。")
     if len(word.text) > _TEXT_MAX:
@@ -121,9 +127,12 @@ def sniffed(name: str, content: bytes) -> Media:
     raise BadInput("图片只支持 2 MB 以内的 JPG 或 PNG。")
 
 
-async def _said_before(conn: Conn, word: Word) -> Said | None:
+async def _before(conn: Conn, talk: Talk, word: Word) -> outbox.Delivery | None:
+    """What this key said before. Raises `Conflict` when it did in a conversation that is not this one."""
     before = await outbox.by_key(conn, f"{word.key}:0")
-    return Said(event_ids=(before.event_id,), repeated=True) if before else None
+    if before is not None and before.conversation_id != talk.conversation_id:
+        raise Conflict("这个发送编号已经用过，请刷新页面后重试。")
+    return before
 
 
 async def _write(
@@ -205,7 +214,12 @@ async def _entry(
 
 
 async def opened(conn: Conn, row: outbox.Sending) -> Push:
-    """The push of a claimed outbox row. `push_id` is its outbox id: the same on every attempt."""
+    """The push of a claimed outbox row. `push_id` is its outbox id: the same on every attempt.
+
+    Raises `Unsealable` when what was to be said cannot be opened any more.
+    """
+    if row.payload is None:
+        raise Unsealable
     load = shapes.from_json(Load, row.payload, where="outbox")
     found = await store.media_of(conn, [load.media_id]) if load.media_id else {}
     return Push(

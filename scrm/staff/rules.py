@@ -21,6 +21,8 @@ class Policy(StrEnum):
     TALK = "talk"
     #: API: read or change customer data within the token's scope.
     API_DATA = "api_data"
+    #: API: say something to a customer.
+    API_TALK = "api_talk"
     #: API: connectors, inbox states, replay.
     API_ADMIN = "api_admin"
 
@@ -29,6 +31,7 @@ _ALLOWED: dict[Policy, frozenset[str]] = {
     Policy.SIGNED_IN: frozenset(ROLES),
     Policy.TALK: frozenset({"rep", "lead"}),
     Policy.API_DATA: frozenset({"rep", "lead", "compliance", "admin"}),
+    Policy.API_TALK: frozenset({"rep", "lead", "admin"}),
     Policy.API_ADMIN: frozenset({"admin"}),
 }
 
@@ -89,8 +92,13 @@ def scope(actor: Actor) -> Scope:
     return NOTHING
 
 
+def sees_identifiers(actor: Actor) -> bool:
+    """In the clear: a machine's token of role admin, never a person."""
+    return actor.staff_id is None and actor.role == "admin"
+
+
 def masked(actor: Actor, value: str) -> str:
     """An identifier as this actor may see it: first 3 and last 4 at the most."""
-    if actor.staff_id is None and actor.role == "admin":
+    if sees_identifiers(actor):
         return value
     return f"{value[:3]}****{value[-4:]}" if len(value) > 8 else "****"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -16,6 +18,8 @@ from scrm.staff import store
 from scrm.staff.rules import ROLES, Actor, Role
 
 _hasher = PasswordHasher()
+#: Each check takes 64 MiB: strangers who try passwords queue here.
+_hashing = ThreadPoolExecutor(2, "scrm-password")
 #: Verified when the login is unknown, so that both cases take the same time.
 _DUMMY = _hasher.hash("nobody")
 _MAX_FAILURES = 10
@@ -36,10 +40,20 @@ async def add(
     return await store.add(conn, login=login, name=name, role=role, team_id=team_id, password=hashed, now=now)
 
 
-async def check_password(conn: Conn, login: str, password: str, *, now: datetime) -> int | None:
-    """The member's id, or None. Ten failures close the login for 15 minutes."""
+async def hash_of(conn: Conn, login: str) -> str:
+    """What `fits` compares with; for an unknown login something that nothing fits."""
     row = await store.by_login(conn, login)
-    good = _verify(row.password if row else _DUMMY, password)
+    return str(row.password) if row else _DUMMY
+
+
+async def fits(hashed: str, password: str) -> bool:
+    """Whether this is the password. Slow on purpose: hold no connection meanwhile."""
+    return await asyncio.get_running_loop().run_in_executor(_hashing, _verify, hashed, password)
+
+
+async def check_in(conn: Conn, login: str, *, good: bool, now: datetime) -> int | None:
+    """The member's id, or None; `good` is what `fits` said. Ten failures close the login for 15 minutes."""
+    row = await store.by_login(conn, login)
     if row is None or row.state != "active" or (row.locked_until and row.locked_until > now):
         return None
     if not good:
@@ -72,7 +86,7 @@ async def actor_of_session(conn: Conn, token: str, *, now: datetime) -> Actor | 
 async def open_door(conn: Conn, account_id: int, back: str, *, now: datetime) -> str:
     """A one-time state for a vendor's sign-in page, good for five minutes."""
     state = secrets.token_urlsafe(24).replace("-", "a").replace("_", "b")
-    await store.add_state(conn, token_hash(state), account_id, back, until=now + _STATE_LIFE)
+    await store.add_state(conn, token_hash(state), account_id, back, now=now, until=now + _STATE_LIFE)
     return state
 
 

@@ -162,7 +162,12 @@ async def end_sessions(conn: Conn, staff_id: int, *, now: datetime) -> None:
     await conn.run(stmt.values(ended_at=now))
 
 
-async def add_state(conn: Conn, state_hash: bytes, account_id: int, back: str, *, until: datetime) -> None:
+async def add_state(
+    conn: Conn, state_hash: bytes, account_id: int, back: str, *, now: datetime, until: datetime
+) -> None:
+    """One more open door; those that closed unused are swept out."""
+    c = oauth_state.c
+    await conn.run(sa.delete(oauth_state).where(c.tenant_id == conn.tenant_id, c.expires_at < now))
     row = {
         "tenant_id": conn.tenant_id,
         "state_hash": state_hash,
