@@ -82,14 +82,24 @@ def open_logs(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(number),
         cache_logger_on_first_use=False,
     )
+    if not any(isinstance(handler, _Libraries) for handler in logging.getLogger().handlers):
+        logging.getLogger().addHandler(_Libraries(logging.WARNING))
     # Access lines carry paths and addresses; our own counters say the rest.
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
 
 
+class _Libraries(logging.Handler):
+    """What libraries complain about: who and where. Their messages may quote a request, so they stay out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        where = f"{record.module}:{record.lineno}"
+        log.log(record.levelno, "library", logger=record.name, at=where, exc_info=record.exc_info)
+
+
 def _without_values(_logger: object, _method: str, fields: EventDict) -> EventDict:
     """A traceback names files and lines; an exception's message may quote a customer, so it stays out."""
-    if fields.pop("exc_info", None):
-        kind, _, trace = sys.exc_info()
+    if given := fields.pop("exc_info", None):
+        kind, _, trace = given if isinstance(given, tuple) else sys.exc_info()
         fields["error"] = kind.__name__ if kind else ""
         frames = traceback.extract_tb(trace)[-8:]
         fields["where"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]

@@ -7,13 +7,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from scrm import bench, db, demo, inbox, seal, settings, shapes
 from scrm.accounts import service as accounts
 from scrm.accounts import store as account_store
+from scrm.accounts.service import connector
 from scrm.app import TENANT, listening, open_logs, opened, running
 from scrm.check import findings
 from scrm.contract import Severity
@@ -125,6 +126,8 @@ async def staff_add(args: argparse.Namespace, configured: Settings) -> int:
         )
         for bind in args.bind:
             slug, _, userid = bind.partition(":")
+            if not userid:
+                raise BadInput("--bind 要写成 账号:企业微信 userid。")
             await staff_store.bind(conn, directory.by_slug(slug).account.realm, userid, staff_id)
         await audit(conn, "cli", "staff.added", now=utcnow(), subject=f"staff:{staff_id}")
     _say(f"{args.login} ({args.role}) 已添加" + ("" if password else "；没有设密码，只能用企业微信登录"))
@@ -142,7 +145,7 @@ async def account_add(args: argparse.Namespace, configured: Settings) -> int:
     given: dict[str, object] = {"slug": args.slug, "channel": args.channel, "name": args.name or args.slug}
     if args.max_age_s is not None:
         given["max_age_s"] = args.max_age_s
-    given |= _pairs(args.set)
+    given |= _pairs(args.set, secret={need.name for need in connector(args.channel).NEEDS if need.secret})
     if args.secrets_file:
         given |= shapes.read_toml(Path(args.secrets_file))
     async with opened(configured) as (base, _), base.begin(TENANT) as conn:
@@ -155,12 +158,15 @@ async def account_add(args: argparse.Namespace, configured: Settings) -> int:
     return 0
 
 
-def _pairs(given: Sequence[str]) -> dict[str, object]:
+def _pairs(given: Sequence[str], *, secret: Collection[str]) -> dict[str, object]:
+    """A secret on the command line would stay in the shell's history and be seen in the list of processes."""
     pairs: dict[str, object] = {}
     for one in given:
         name, sign, value = one.partition("=")
         if not sign:
-            raise BadInput(f"--set 要写成 名称=值，现在是 {one!r}。")
+            raise BadInput("--set 要写成 名称=值。")
+        if name in secret:
+            raise BadInput(f"{name} 是密钥，请写进 --secrets-file 的文件里。")
         pairs[name] = value
     return pairs
 

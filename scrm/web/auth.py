@@ -17,7 +17,7 @@ from scrm.staff import store
 from scrm.staff.rules import Policy
 from scrm.web import views
 from scrm.web.house import House, actor, house
-from scrm.web.pages import inside, locale, page, see_other, theme
+from scrm.web.pages import form_of, inside, locale, page, see_other, theme
 from scrm.web.routes import Route, cookie_name, same_origin
 
 _DOOR = "scrm_door"
@@ -41,11 +41,14 @@ def _login(request: web.Request, *, name: str = "", error: str = "") -> web.Resp
 
 async def login(request: web.Request) -> web.Response:
     same_origin(request)
-    found, form, now = house(request), await request.post(), utcnow()
+    found, form, now = house(request), await form_of(request), utcnow()
     name, where = str(form.get("name", ""))[:100], inside(str(form.get("next", "")))
     tenant_id = found.directory.tenants[0].tenant_id
+    async with found.db.read(tenant_id) as conn:
+        hashed = await staff.hash_of(conn, name)
+    good = await staff.fits(hashed, str(form.get("password", ""))[:200])
     async with found.db.begin(tenant_id) as conn:
-        staff_id = await staff.check_password(conn, name, str(form.get("password", ""))[:200], now=now)
+        staff_id = await staff.check_in(conn, name, good=good, now=now)
         await audit(conn, f"staff:{staff_id or 0}", "sign-in" if staff_id else "sign-in.failed", now=now)
     if staff_id is None:
         return _login(request, name=name, error="用户名或密码不对；连续错 10 次会锁定 15 分钟。")
@@ -73,6 +76,11 @@ def _set(found: House, response: web.Response, name: str, value: str, *, max_age
     )
 
 
+def _forget(found: House, response: web.Response, name: str) -> None:
+    """Browsers take a `__Host-` cookie back only from an answer that is as strict as the one that set it."""
+    response.del_cookie(name, path="/", httponly=True, secure=found.settings.secure_cookies, samesite="Lax")
+
+
 async def door(request: web.Request) -> web.Response:
     """To the vendor's sign-in page, with a state that works once, for five minutes, in this browser."""
     found = house(request)
@@ -84,7 +92,7 @@ async def door(request: web.Request) -> web.Response:
         state = await staff.open_door(conn, plugged.account.account_id, where, now=utcnow())
     back = f"{found.settings.url}/auth/{quote(plugged.account.slug)}/back"
     response = see_other(plugged.plug.door(found.context(plugged, utcnow()), back, state))
-    _set(found, response, _DOOR, token_hash(state).hex(), max_age=300)
+    _set(found, response, cookie_name(found, _DOOR), token_hash(state).hex(), max_age=300)
     return response
 
 
@@ -93,8 +101,9 @@ async def back(request: web.Request) -> web.Response:
     found, now = house(request), utcnow()
     plugged = found.directory.by_slug(request.match_info["account"])
     account, state = plugged.account, request.query.get("state", "")
-    held = request.cookies.get(_DOOR, "")
-    if not isinstance(plugged.plug, Knows) or not secrets.compare_digest(held, token_hash(state).hex()):
+    held = request.cookies.get(cookie_name(found, _DOOR), "")
+    known = isinstance(plugged.plug, Knows) and held.isascii()
+    if not known or not secrets.compare_digest(held, token_hash(state).hex()):
         raise NotSignedIn("登录链接已失效，请重新登录。")
     async with found.db.begin(account.tenant_id) as conn:
         where = await staff.close_door(conn, account.account_id, state, now=now)
@@ -104,12 +113,13 @@ async def back(request: web.Request) -> web.Response:
         raise NotSignedIn("企业微信没有确认你的身份，请重新登录。") from None
     async with found.db.begin(account.tenant_id) as conn:
         bound = await store.bound(conn, [(account.realm, visitor.staff)])
-        staff_id = bound.get((account.realm, visitor.staff))
+        # A customer who came through this door has no staff id, and nothing may be bound to "".
+        staff_id = bound.get((account.realm, visitor.staff)) if visitor.staff else None
         if staff_id is None:
             raise NotSignedIn("你的企业微信账号还没有开通，请联系管理员添加。")
         await audit(conn, f"staff:{staff_id}", "sign-in", now=now, subject=f"account:{account.account_id}")
     response = await _enter(found, account.tenant_id, staff_id, where)
-    response.del_cookie(_DOOR, path="/")
+    _forget(found, response, cookie_name(found, _DOOR))
     return response
 
 
@@ -120,7 +130,7 @@ async def logout(request: web.Request) -> web.Response:
         await store.end_session(conn, token_hash(token), now=utcnow())
         await audit(conn, actor(request).label, "sign-out", now=utcnow())
     response = see_other("/login")
-    response.del_cookie(cookie_name(found), path="/")
+    _forget(found, response, cookie_name(found))
     return response
 
 
@@ -137,7 +147,7 @@ async def prefs_page(request: web.Request) -> web.Response:
 
 
 async def prefs(request: web.Request) -> web.Response:
-    form, who = await request.post(), actor(request)
+    form, who = await form_of(request), actor(request)
     async with house(request).db.begin(who.tenant_id) as conn:
         await store.set_prefs(
             conn,

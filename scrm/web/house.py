@@ -11,6 +11,7 @@ from aiohttp import web
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context
 from scrm.db import Database
+from scrm.errors import NotSignedIn
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.playbook.service import Library
@@ -37,7 +38,7 @@ class House:
 
 
 HOUSE = web.AppKey("house", House)
-_ACTOR = "scrm_actor"
+_ACTOR = web.RequestKey("actor", Actor)
 
 
 def house(request: web.Request) -> House:
@@ -46,7 +47,9 @@ def house(request: web.Request) -> House:
 
 def actor(request: web.Request) -> Actor:
     """Who is asking; the guard has made sure there is somebody on every route that is not public."""
-    found: Actor = request[_ACTOR]
+    found: Actor | None = request.get(_ACTOR)
+    if found is None:
+        raise NotSignedIn
     return found
 
 
@@ -56,4 +59,5 @@ def actor_or_none(request: web.Request) -> Actor | None:
 
 
 def set_actor(request: web.Request, found: Actor | None) -> None:
-    request[_ACTOR] = found
+    if found is not None:
+        request[_ACTOR] = found

@@ -51,7 +51,7 @@ async def dist(request: web.Request) -> web.StreamResponse:
     """A built file, precompressed when the browser takes it; its name changes with its content."""
     name = request.match_info["name"]
     path = DIST / name
-    if Path(name).name != name or path.suffix not in _TYPES or not path.is_file():
+    if len(name) > 100 or Path(name).name != name or path.suffix not in _TYPES or not path.is_file():
         raise NotFound
     headers = {
         "Content-Type": f"{_TYPES[path.suffix]}; charset=utf-8",

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_request import FileField
 
 from scrm.db import Conn, utcnow
-from scrm.errors import NotFound
+from scrm.errors import BadInput, NotFound
 from scrm.seal import Vault
 from scrm.staff.rules import Actor, scope
 from scrm.timeline.rules import Talk
@@ -18,6 +20,8 @@ from scrm.web.house import actor, actor_or_none, house
 from scrm.web.render import ZONE
 from scrm.web.views import Locale, Me, Theme
 
+#: What the database counts up to.
+_LARGEST = 2**63
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -38,6 +42,16 @@ def locale(found: Actor | None) -> Locale:
 
 def theme(found: Actor | None) -> Theme:
     return cast(Theme, found.theme) if found and found.theme in ("light", "dark") else "auto"
+
+
+async def form_of(request: web.Request) -> dict[str, str | FileField]:
+    """The fields of a form, the last of each name. Raises `BadInput` for one that cannot be read."""
+    try:
+        fields = dict(await request.post())
+    except (ValueError, LookupError, RuntimeError, HttpProcessingError):
+        # Wrong charset, boundary, part header, encoding: whatever the parser stumbles over is the sender's.
+        raise BadInput from None
+    return {k: v if isinstance(v, FileField) else str(v) for k, v in fields.items()}
 
 
 def wants_fragment(request: web.Request) -> bool:
@@ -76,6 +90,8 @@ def place_in(vault: Vault, text: str) -> Place | None:
     parts = text.split(".")
     try:
         at, seq = (int(part, 16) for part in parts[:2])
+        if not -_LARGEST <= seq < _LARGEST:
+            raise ValueError(seq)
         return _EPOCH + timedelta(microseconds=at), seq, vault.private("place", parts[2])
     except (ValueError, IndexError, OverflowError):
         raise NotFound("翻页位置无效，请从头看起。") from None

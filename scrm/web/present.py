@@ -119,7 +119,7 @@ class Desk:
         out = e.direction == "out"
         return views.Item(
             id=sent.key.rpartition(":")[0]
-            if sent and sent.key.endswith(":0")
+            if sent and sent.key.endswith(":0") and sent.key.count(":") == 1
             else self.conn.vault.public("event", e.event_id),
             at=e.at,
             channel=self.channel(e.account_id),

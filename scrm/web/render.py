@@ -113,7 +113,8 @@ class Renderer:
 
     def say(self, locale: Locale, text: str, **values: object) -> str:
         """A sentence of ours in the reader's language; `text` is its Chinese source with {braces}."""
-        return self._words[locale].get(text, text).format(**values)
+        said = self._words[locale].get(text, text)
+        return said.format(**values) if values else said
 
     def _environment(self, locale: Locale) -> Environment:
         words = self._words[locale]

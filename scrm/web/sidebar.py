@@ -22,7 +22,7 @@ from scrm.staff.rules import Policy, scope
 from scrm.timeline.store import conversations
 from scrm.web import views
 from scrm.web.house import actor, house
-from scrm.web.pages import inside, page, place_in, see_other, talk_of, wants_fragment
+from scrm.web.pages import form_of, inside, page, place_in, see_other, talk_of, wants_fragment
 from scrm.web.present import Desk
 from scrm.web.routes import Route
 
@@ -148,8 +148,8 @@ async def timeline(request: web.Request) -> web.Response:
 async def send(request: web.Request) -> web.Response:
     """Say it through the channel, or (with `outcome`) record what the rep sent inside the app."""
     found, who, now = house(request), actor(request), utcnow()
-    form = await request.post()
-    word = _word(dict(form), who.staff_id)
+    form = await form_of(request)
+    word = _word(form, who.staff_id)
     outcome = form.get("outcome")
     by_hand = outcome is not None or request.path.endswith("/sent")
     async with found.db.begin(who.tenant_id) as conn:
@@ -178,14 +178,16 @@ async def send(request: web.Request) -> web.Response:
     return page(request, "sidebar/sent.html", item=item)
 
 
-def _word(form: dict[str, object], staff_id: int | None) -> push.Word:
+def _word(form: dict[str, str | FileField], staff_id: int | None) -> push.Word:
     key, image = str(form.get("key", "")), form.get("image")
     if not _KEY.fullmatch(key):
         raise BadInput("缺少发送编号，请刷新页面后重试。")
     media = None
     if isinstance(image, FileField) and image.filename:
         media = push.sniffed(image.filename, image.file.read())
-    return push.Word(key=key, text=str(form.get("text", "")), media=media, staff_id=staff_id)
+    # Browsers post line ends as CRLF; the customer gets what the rep saw.
+    text = str(form.get("text", "")).replace("\r\n", "\n")
+    return push.Word(key=key, text=text, media=media, staff_id=staff_id)
 
 
 ROUTES = (

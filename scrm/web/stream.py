@@ -13,7 +13,7 @@ from scrm.errors import Forbidden, NotFound
 from scrm.live import Change, Subscription
 from scrm.seal import Vault
 from scrm.staff import service as staff
-from scrm.staff.rules import Actor, Policy, scope
+from scrm.staff.rules import Actor, Policy, allows, scope
 from scrm.timeline.store import conversations
 from scrm.web.house import actor, house
 from scrm.web.pages import topic
@@ -27,9 +27,8 @@ _CHECK_S = 4.0
 
 async def live(request: web.Request) -> web.StreamResponse:
     found, who = house(request), actor(request)
-    named = [t for t in request.query.get("topics", "").split(",") if t][:_TOPICS]
     async with found.db.read(who.tenant_id) as conn:
-        topics = await _allowed(conn, who, named)
+        topics = await _allowed(conn, who, _named(request))
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
     response.content_type = "text/event-stream"
     # Subscribed before anything is fetched: what changes meanwhile is in the buffer, so nothing is missed.
@@ -38,6 +37,10 @@ async def live(request: web.Request) -> web.StreamResponse:
         await _say(response, "fresh", {})
         await _follow(request, response, subscription)
     return response
+
+
+def _named(request: web.Request) -> list[str]:
+    return [t for t in request.query.get("topics", "").split(",") if t][:_TOPICS]
 
 
 async def _allowed(conn: Conn, who: Actor, named: Sequence[str]) -> list[str]:
@@ -59,8 +62,9 @@ def _split(vault: Vault, name: str) -> tuple[str, int]:
 
 
 async def _follow(request: web.Request, response: web.StreamResponse, subscription: Subscription) -> None:
-    """Until the screen goes away, the service stops, or the session ends."""
+    """Until the screen goes away, the service stops, the session ends, or a topic is theirs no longer."""
     vault, beat = house(request).db.vault, monotonic()
+    checked = beat
     try:
         while not subscription.closed:
             changes = await subscription.take(_CHECK_S)
@@ -68,8 +72,10 @@ async def _follow(request: web.Request, response: web.StreamResponse, subscripti
                 await _say(response, "fresh", {})
             for change in changes:
                 await _say(response, "change", _delta(vault, change))
-            if not changes and not await _still_open(request):
-                return
+            if monotonic() - checked >= _CHECK_S:
+                checked = monotonic()
+                if not await _still_open(request):
+                    return
             if monotonic() - beat >= _BEAT_S:
                 beat = monotonic()
                 await _say(response, "beat", {})
@@ -91,7 +97,14 @@ async def _still_open(request: web.Request) -> bool:
     found = house(request)
     token = request.cookies.get(cookie_name(found), "")
     async with found.db.read(actor(request).tenant_id) as conn:
-        return await staff.actor_of_session(conn, token, now=utcnow()) is not None
+        who = await staff.actor_of_session(conn, token, now=utcnow())
+        if who is None or not allows(Policy.TALK, who):
+            return False
+        try:
+            await _allowed(conn, who, _named(request))
+        except Forbidden:
+            return False
+    return True
 
 
 async def _say(response: web.StreamResponse, event: str, data: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,7 +56,11 @@ class Endpoint:
     async def _answer(self, request: web.Request) -> web.Response:
         unknown = set(request.query) - {q.name for q in self.queries}
         if unknown:
-            raise BadInput(f"不认识参数 {'、'.join(sorted(unknown))}。")
+            raise BadInput(
+                f"有不认识的参数，可用的有 {'、'.join(q.name for q in self.queries) or '（无）'}。"
+            )
+        if missing := [q.name for q in self.queries if q.required and not request.query.get(q.name)]:
+            raise BadInput(f"缺少参数 {'、'.join(missing)}。")
         if self.method == "POST":
             return await self._once(request)
         return reply(await self.handler(request), self.status)
@@ -63,8 +68,8 @@ class Endpoint:
     async def _once(self, request: web.Request) -> web.Response:
         """The effect and the stored answer commit together, so a repeat gets the first answer again."""
         key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 128:
-            raise BadInput("Idempotency-Key 最多 128 个字符。")
+        if len(key) > 128 or not key.isascii():
+            raise BadInput("Idempotency-Key 最多 128 个 ASCII 字符。")
         act = await self.handler(request)
         asked = hashlib.sha256(f"{request.method} {request.path}\n".encode() + await request.read()).digest()
         who = actor(request)
@@ -94,12 +99,12 @@ def reply(value: object, status: int = 200) -> web.Response:
 async def body_of(request: web.Request, cls: type[T]) -> T:
     raw = await request.read()
     if len(raw) > BODY_LIMIT:
-        raise BadInput("请求体最大 1 MiB。")
+        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, len(raw))
     return shapes.from_json(cls, raw, where="请求体")
 
 
 def limit_of(request: web.Request) -> int:
     text = request.query.get("limit", str(_LIMIT_DEFAULT))
-    if not text.isdigit() or not 1 <= int(text) <= _LIMIT_MAX:
-        raise BadInput(f"limit 应为 1 到 {_LIMIT_MAX} 的整数，现在是 {text!r}。")
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= _LIMIT_MAX:
+        raise BadInput(f"limit 应为 1 到 {_LIMIT_MAX} 的整数。")
     return int(text)

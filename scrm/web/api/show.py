@@ -11,7 +11,7 @@ from scrm.db import Conn, utcnow
 from scrm.identity import store as identity
 from scrm.playbook.store import Offer
 from scrm.staff import store as staff
-from scrm.staff.rules import Actor, masked
+from scrm.staff.rules import Actor, masked, sees_identifiers
 from scrm.timeline.rules import Talk
 from scrm.timeline.store.events import Stored, bodies
 from scrm.web.api import resources as r
@@ -34,8 +34,8 @@ class Shower:
     async def events(self, found: Sequence[Stored]) -> list[r.Event]:
         persons = await identity.persons_of(self.conn, [e.node_id for e in found if e.node_id])
         sent = await outbox.deliveries(self.conn, [e.event_id for e in found if e.direction == "out"])
-        # Raw vendor fields carry identifiers in the clear: for machines of ours only.
-        opened = await bodies(self.conn, found) if self.actor.staff_id is None else {}
+        # Raw vendor fields carry identifiers in the clear.
+        opened = await bodies(self.conn, found) if sees_identifiers(self.actor) else {}
         return [self._event(e, persons, sent.get(e.event_id), opened.get(e.event_id, {})) for e in found]
 
     def _event(

@@ -1,0 +1,287 @@
+"""Who may knock at which door: every route of the product times everybody who may come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from scrm.app import ROUTES, TENANT
+from scrm.db import utcnow
+from scrm.errors import BadConfig
+from scrm.seal import token_hash
+from scrm.staff import service as staff
+from scrm.staff import store as staff_store
+from scrm.staff.rules import Policy
+from scrm.web.routes import Route, mount, verify
+from tests.web.office import Office, Reply, office
+
+#: Whom each route is for. A new route needs its line here, thought about by somebody.
+AUDIENCE = {
+    "GET /hooks/{account}": "anyone",  # the vendor's signature is its own policy
+    "POST /hooks/{account}": "anyone",
+    "GET /hooks/{account}/{tail:.+}": "anyone",
+    "POST /hooks/{account}/{tail:.+}": "anyone",
+    "GET /login": "anyone",
+    "POST /login": "anyone",
+    "GET /auth/{account}/door": "anyone",
+    "GET /auth/{account}/back": "anyone",
+    "GET /": "anyone",
+    "GET /healthz": "anyone",
+    "GET /readyz": "anyone",
+    "GET /metrics": "anyone",
+    "GET /static/dist/{name}": "anyone",
+    "GET /api/v1/openapi.json": "anyone",
+    "GET /me/prefs": "staff",
+    "POST /me/prefs": "staff",
+    "POST /logout": "staff",
+    "GET /dev/ui": "staff",
+    "GET /s": "talk",
+    "GET /s/find": "talk",
+    "GET /s/c/{cid}": "talk",
+    "GET /s/c/{cid}/timeline": "talk",
+    "POST /s/c/{cid}/send": "talk",
+    "POST /s/c/{cid}/sent": "talk",
+    "GET /inbox": "talk",
+    "GET /inbox/queue": "talk",
+    "GET /inbox/{cid}": "talk",
+    "GET /inbox/{cid}/bubbles": "talk",
+    "GET /live": "talk",
+    "GET /api/v1/events": "data",
+    "GET /api/v1/persons": "data",
+    "GET /api/v1/persons/{id}": "data",
+    "GET /api/v1/persons/{id}/timeline": "data",
+    "GET /api/v1/conversations": "data",
+    "GET /api/v1/suggestions": "data",
+    "GET /api/v1/pushes": "data",
+    "POST /api/v1/pushes": "say",
+    "GET /api/v1/inbox": "operate",
+    "POST /api/v1/inbox/replay": "operate",
+    "GET /api/v1/accounts": "operate",
+}
+EVERYBODY = ("rep", "peer", "other", "lead", "marketing", "compliance", "admin")
+MACHINES = tuple(f"machine-{role}" for role in ("rep", "lead", "marketing", "compliance", "admin"))
+#: By session for pages, by token for the API.
+LET_IN = {
+    "staff": set(EVERYBODY),
+    "talk": {"rep", "peer", "other", "lead"},
+    "data": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing"},
+    "say": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing", "compliance", "machine-compliance"},
+    "operate": {"admin", "machine-admin"},
+}
+#: Who finds the customer that `rep` looks after; to everybody else there is no such thing.
+SEES_THE_CUSTOMER = {"rep", "lead", "machine-compliance", "machine-admin"}
+
+
+def named(routes: Iterable[Route]) -> set[str]:
+    return {f"{r.method} {r.path}" for r in routes}
+
+
+def test_every_route_is_in_the_table_and_the_table_names_no_other() -> None:
+    assert named(ROUTES) == set(AUDIENCE)
+
+
+def test_a_new_route_is_noticed_by_the_comparison_with_the_table() -> None:
+    async def nothing(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    new = Route(method="GET", path="/export", handler=nothing, policy=Policy.PUBLIC)
+
+    assert named([*ROUTES, new]) - set(AUDIENCE) == {"GET /export"}
+
+
+def test_a_route_without_a_policy_stops_the_start() -> None:
+    async def nothing(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    mount(app, ROUTES)
+    verify(app)
+    app.router.add_get("/forgotten", nothing)
+
+    with pytest.raises(BadConfig, match="/forgotten"):
+        verify(app)
+
+
+async def customer_of_rep(desk: Office) -> dict[str, str]:
+    """What fills the braces: a conversation that `rep` answered, and its person."""
+    await desk.hear("oa-a", "oCustomerOfRep00000000000001", "你们的课多少钱？")
+    cid = await desk.cid("oa-a")
+    assert (await desk.push("rep", cid, "您好，我来介绍")).status == 201
+    persons = (await desk.api("GET", "/persons", token="machine-admin")).json()["items"]
+    return {
+        "{account}": "oa-a",
+        "{tail:.+}": "x",
+        "{name}": "none.js",
+        "{cid}": cid,
+        "{id}": persons[0]["id"],
+    }
+
+
+def fill(path: str, values: dict[str, str]) -> str:
+    for brace, value in values.items():
+        path = path.replace(brace, value)
+    more = {
+        "/api/v1/suggestions": f"?conversation_id={values['{cid}']}",
+        "/s/find": "?agent=corp&external_userid=wmNobody",
+    }
+    return path + more.get(path, "")
+
+
+def outcome(answer: Reply) -> str:
+    if answer.status == 303 and answer.where.startswith("/login?next="):
+        return "sign in"
+    return {401: "sign in", 403: "forbidden", 404: "hidden"}.get(answer.status, "in")
+
+
+def expected(route: Route, who: str, audience: str) -> str:
+    if who not in LET_IN[audience]:
+        return "forbidden"
+    personal = "{cid}" in route.path or "{id}" in route.path or route.path.endswith("/suggestions")
+    return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"
+
+
+async def knock(desk: Office, route: Route, path: str, who: str, by: str) -> Reply:
+    if route.path == "/live":
+        return await _knock_at_stream(desk, path, who)
+    if by == "token":
+        return await desk.api(route.method, path.removeprefix("/api/v1"), token=who)
+    form = (
+        {"data": {"key": f"key-of-{who or 'nobody'}", "text": "您好"}}
+        if "/send" in path or "/sent" in path
+        else {}
+    )
+    return await desk.ask(route.method, path, who=who, **form)
+
+
+async def _knock_at_stream(desk: Office, path: str, who: str) -> Reply:
+    """An open stream has no end to wait for."""
+    headers = {"Cookie": f"scrm={desk.sessions[who]}"} if who else {}
+    async with desk.http.get(desk.url + path, headers=headers, allow_redirects=False) as answer:
+        return Reply(status=answer.status, headers=answer.headers.copy(), cookies=answer.cookies, text="")
+
+
+async def test_each_route_lets_in_its_audience_and_nobody_else(tmp_path: Path) -> None:
+    async with office(tmp_path, dev_pages=True) as desk:
+        values = await customer_of_rep(desk)
+        wrong = []
+        # Signing out comes last: it ends the session the others are tried with.
+        for route in sorted(ROUTES, key=lambda r: r.path == "/logout"):
+            audience = AUDIENCE[f"{route.method} {route.path}"]
+            if audience == "anyone":
+                continue
+            by = "token" if audience in ("data", "say", "operate") else "session"
+            for who in (*EVERYBODY, *(MACHINES if by == "token" else ())):
+                answer = await knock(desk, route, fill(route.path, values), who, by)
+                want = expected(route, who, audience)
+                if outcome(answer) != want or answer.status >= 500:
+                    wrong.append(f"{route.method} {route.path} {who}: {answer.status}, should be {want}")
+
+        assert not wrong, "\n".join(wrong)
+
+
+async def test_sessions_that_are_no_session_are_asked_to_sign_in(tmp_path: Path) -> None:
+    async with office(tmp_path, dev_pages=True) as desk:
+        values = await customer_of_rep(desk)
+        await _spoil_sessions(desk)
+        wrong = []
+        for route in ROUTES:
+            audience = AUDIENCE[f"{route.method} {route.path}"]
+            if audience == "anyone":
+                continue
+            by = "token" if audience in ("data", "say", "operate") else "session"
+            for who in ("", "expired", "ended", "swapped", "forged", "elsewhere"):
+                answer = await knock(desk, route, fill(route.path, values), who, by)
+                if outcome(answer) != "sign in":
+                    wrong.append(f"{route.method} {route.path} {who or 'nobody'}: {answer.status}")
+
+        assert not wrong, "\n".join(wrong)
+
+
+async def _spoil_sessions(desk: Office) -> None:
+    """Sessions and tokens that once were, or never were, good for `rep`'s customer."""
+    now, rep = utcnow(), desk.staff_ids["rep"]
+    async with desk.service.house.db.begin(TENANT) as conn:
+        desk.sessions["expired"] = await staff.open_session(conn, rep, now=now - timedelta(hours=9), hours=8)
+        desk.sessions["ended"] = await staff.open_session(conn, rep, now=now, hours=8)
+        await staff_store.end_session(conn, token_hash(desk.sessions["ended"]), now=now)
+    async with desk.service.house.db.begin(2) as conn:
+        # A person and a machine of another tenant: their rows exist, but not here.
+        abroad = await staff.add(conn, login="rep", name="别家", role="admin", now=now)
+        desk.sessions["elsewhere"] = await staff.open_session(conn, abroad, now=now, hours=8)
+        desk.tokens["elsewhere"] = await staff.new_token(conn, "admin", "", now=now)
+    desk.sessions["elsewhere"] = "1." + desk.sessions["elsewhere"].partition(".")[2]
+    desk.tokens["elsewhere"] = desk.tokens["elsewhere"].replace("scrm_2_", "scrm_1_")
+    desk.sessions["forged"] = "1.forged-forged-forged-forged-forged"
+    desk.tokens["forged"] = "scrm_1_forged-forged-forged-forged"
+    # A session's secret is no API token and the other way round, whatever is put around it.
+    for name, session in (("expired", "expired"), ("ended", "ended"), ("swapped", "rep")):
+        desk.tokens[name] = "scrm_1_" + desk.sessions[session].partition(".")[2]
+    desk.sessions["swapped"] = "1." + desk.tokens["machine-admin"].split("_", 2)[2]
+
+
+async def test_public_routes_answer_everybody_alike(tmp_path: Path) -> None:
+    async with office(tmp_path) as desk:
+        values = await customer_of_rep(desk)
+        for route in ROUTES:
+            if AUDIENCE[f"{route.method} {route.path}"] != "anyone":
+                continue
+            path = fill(route.path, values)
+            answers = {
+                who: (await desk.ask(route.method, path, who=who)).status for who in ("", "rep", "admin")
+            }
+            assert len(set(answers.values())) == 1, (route.path, answers)
+
+
+async def test_a_tenant_sees_nothing_of_another(desk: Office) -> None:
+    values = await customer_of_rep(desk)
+    async with desk.service.house.db.begin(2) as conn:
+        desk.tokens["abroad"] = await staff.new_token(conn, "admin", "", now=utcnow())
+
+    for path in ("/events", "/persons", "/conversations", "/pushes", "/inbox?state=done", "/accounts"):
+        answer = await desk.api("GET", path, token="abroad")
+        assert (answer.status, answer.json()["items"]) == (200, []), path
+    for path in (
+        f"/persons/{values['{id}']}",
+        f"/suggestions?conversation_id={values['{cid}']}",
+        "/events?account=oa-a",
+    ):
+        assert (await desk.api("GET", path, token="abroad")).status == 404, path
+
+
+async def test_pages_take_no_token_and_the_api_takes_no_cookie(desk: Office) -> None:
+    page = await desk.bare("GET", "/inbox", headers={"Authorization": f"Bearer {desk.tokens['rep']}"})
+    api = await desk.bare("GET", "/api/v1/events", headers={"Cookie": f"scrm={desk.sessions['rep']}"})
+
+    assert outcome(page) == "sign in"
+    assert api.status == 401
+
+
+async def test_a_dismissed_member_is_out_at_once_with_session_and_token(desk: Office) -> None:
+    assert (await desk.ask("GET", "/inbox", who="rep")).status == 200
+    assert (await desk.api("GET", "/events", token="rep")).status == 200
+
+    await _set_state(desk, "rep", "left")
+
+    assert outcome(await desk.ask("GET", "/inbox", who="rep")) == "sign in"
+    assert (await desk.api("GET", "/events", token="rep")).status == 401
+
+
+async def test_a_changed_role_counts_from_the_next_request(desk: Office) -> None:
+    async with desk.service.house.db.begin(TENANT) as conn:
+        await staff.add(conn, login="rep", name="改岗", role="marketing", now=utcnow())
+
+    assert (await desk.ask("GET", "/inbox", who="rep")).status == 403
+    assert (await desk.api("GET", "/events", token="rep")).status == 403
+
+
+async def _set_state(desk: Office, login: str, state: str) -> None:
+    async with desk.service.house.db.begin(TENANT) as conn:
+        await conn.run(
+            staff_store.staff.update()
+            .where(staff_store.staff.c.login == login, staff_store.staff.c.tenant_id == TENANT)
+            .values(state=state)
+        )
