@@ -114,7 +114,7 @@ async def _member(conn: Conn, userid: str, name: str, role: str) -> int:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port if it is free, else any: the callbacks' address must be known before anything listens."""
+    """The wanted port if free, else any: the callbacks' address must be known before anything listens."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", wanted))
