@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
 
 from connectors.kit.world import Bubble, Persona
@@ -198,7 +199,7 @@ async def words_of(card: Locator) -> str:
 @asynccontextmanager
 async def floor(folder: Path) -> AsyncIterator[Floor]:
     """A whole service with simulated platforms in this process, and one browser."""
-    program = chromium()
+    program, logs = chromium(), structlog.get_config()
     open_logs("CRITICAL")
     given = settings.load(env={}, data_dir=str(folder), host="127.0.0.1", port=0)
     async with staged(given, people=PEOPLE) as stage, async_playwright() as play:
@@ -207,6 +208,7 @@ async def floor(folder: Path) -> AsyncIterator[Floor]:
             yield Floor(stage=stage, browser=browser)
         finally:
             await browser.close()
+            structlog.configure(**logs)
 
 
 def dumped(value: object) -> str:

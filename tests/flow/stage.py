@@ -131,8 +131,9 @@ class Stage:
     async def hear(self, persona: Persona, slug: str, text: str) -> str:
         """The customer writes; the id of the conversation once everything about it is done."""
         assert (await self.world.say(persona, slug, text)).state == "sent"
-        event = await self.event(text, account=slug)
+        await self.event(text, account=slug)
         await self.quiet()
+        event = await self.event(text, account=slug)  # by now the vendor has said who this is
         talks = await self.api.all("conversations")
         return next(
             str(t["id"]) for t in talks if t["account"] == slug and t["person_id"] == event["person_id"]
