@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -15,6 +16,10 @@ DEEPEST = 8
 #: Far above any id a vendor makes; keeps hostile ones out of keys and indexes.
 _LONGEST_ID = 256
 _BOM = b"\xef\xbb\xbf"
+_FORBIDDEN = r"\x00-\x08\x0b-\x1f\ufffe\uffff"
+_ONE = rf"\s*<([A-Za-z]\w{{0,63}})>(?:<!\[CDATA\[([^\]{_FORBIDDEN}]*)\]\]>|([^<&>\]{_FORBIDDEN}]*))</\1>"
+_FLAT = re.compile(rf"<xml>((?:{_ONE.replace('1>', '2>')})+)\s*</xml>", re.ASCII)
+_FIELD = re.compile(_ONE, re.ASCII)
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if len(body) > LONGEST:
         raise Unreadable("回调内容超过 64 KiB。")
     body = body.removeprefix(_BOM).strip()
-    fields = parse_json(body) if body.startswith(b"{") else _Tree().read(body)
+    fields = parse_json(body) if body.startswith(b"{") else _flat(body) or _Tree().read(body)
     if not isinstance(fields, dict):
         raise Unreadable("回调内容不是键值结构。")
     return fields
@@ -108,6 +113,23 @@ def _as_text(value: Any, levels: int) -> Any:
     if value is None or isinstance(value, bool):
         return "1" if value else ""
     return value
+
+
+def _flat(body: bytes) -> dict[str, str] | None:
+    """What nearly every callback is: one level of plain elements, each name once. None = ask expat.
+
+    It takes a third of the time and reads nothing expat would read otherwise: references, attributes, comments,
+    carriage returns and forbidden characters do not match. A test holds the two against each other.
+    """
+    try:
+        document = _FLAT.fullmatch(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        return None
+    if document is None:
+        return None
+    found = _FIELD.findall(document[1])
+    fields = {name: cdata or plain.strip() for name, cdata, plain in found}
+    return fields if len(fields) == len(found) else None
 
 
 class _Element:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.kit import xml
@@ -140,3 +140,61 @@ def test_what_is_not_seconds_is_unreadable(value: object) -> None:
 
 def test_cleaning_removes_what_no_column_takes() -> None:
     assert xml.clean({"a\x00": ["b\ud800", 1, None]}) == {"a": ["b?", 1, None]}
+
+
+_PIECES = st.sampled_from(
+    [
+        "a",
+        "MsgId",
+        "中",
+        " ",
+        "\n",
+        "\t",
+        "\r",
+        "\x00",
+        "\x1f",
+        "\x7f",
+        "\u2028",
+        "\ufffe",
+        "\uffff",
+        "😀",
+        "]]>",
+        "]",
+        "<b/>",
+        "</a>",
+        "<!--x-->",
+        "&lt;",
+        "&#1;",
+        "<![CDATA[x]]>",
+        "<a k='v'>",
+        "<xml>",
+        "<?x?>",
+        "<!DOCTYPE a>",
+    ]
+)
+_INSIDE = st.lists(_PIECES, max_size=4).map("".join)
+_NAMES = st.sampled_from(["A", "MsgType", "a_1", "中", "1a", "a-b", "a:b", "A" * 65])
+_FORMS = st.sampled_from(
+    ["<{n}><![CDATA[{v}]]></{n}>", "<{n}>{v}</{n}>", " <{n}> <![CDATA[{v}]]></{n}>", "<{n} >{v}</{n}>"]
+)
+_FIELDS = st.builds(lambda form, n, v: form.format(n=n, v=v), _FORMS, _NAMES, _INSIDE)
+_DOCUMENTS = st.builds(
+    lambda fields, end: f"<xml>{''.join(fields)}{end}</xml>",
+    st.lists(_FIELDS, max_size=4),
+    st.sampled_from(["", " ", "x"]),
+)
+
+
+@settings(max_examples=1000)
+@given(_DOCUMENTS)
+def test_the_quick_way_reads_nothing_that_expat_would_read_otherwise(document: str) -> None:
+    body = document.encode("utf-8", "surrogatepass")
+    quick = xml._flat(body)  # noqa: SLF001
+    if quick is not None:
+        assert quick == xml._Tree().read(body)  # noqa: SLF001
+
+
+def test_an_everyday_callback_goes_the_quick_way() -> None:
+    body = "<xml>\n<A><![CDATA[o1]]></A>\n<CreateTime>17</CreateTime><C><![CDATA[好，<b>]]></C></xml>"
+
+    assert xml._flat(body.encode()) == {"A": "o1", "CreateTime": "17", "C": "好，<b>"}  # noqa: SLF001
