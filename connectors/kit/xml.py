@@ -118,8 +118,8 @@ def _as_text(value: Any, levels: int) -> Any:
 def _flat(body: bytes) -> dict[str, str] | None:
     """What nearly every callback is: one level of plain elements, each name once. None = ask expat.
 
-    It takes a third of the time and reads nothing expat would read otherwise: references, attributes, comments,
-    carriage returns and forbidden characters do not match. A test holds the two against each other.
+    It takes a third of the time and reads nothing expat would read otherwise: references, attributes,
+    comments, carriage returns and forbidden characters do not match. A test holds the two against each other.
     """
     try:
         document = _FLAT.fullmatch(body.decode("utf-8"))

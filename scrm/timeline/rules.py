@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from scrm.contract import Direction, Envelope, Handle, Session
 
@@ -93,24 +94,23 @@ def begin(
 def advance(talk: Talk, step: Step) -> Talk:
     """The conversation after one more event; a late event changes only what it is the newest word on."""
     newest = step.at >= talk.last_at
-    moved = replace(
-        talk,
-        rep_id=_owner(talk, step),
-        waiting_since=_waiting(talk, step),
-        session=_session(talk, step) if newest else talk.session,
-        version=talk.version + 1,
-    )
+    moved: dict[str, Any] = {
+        "rep_id": _owner(talk, step),
+        "waiting_since": _waiting(talk, step),
+        "version": talk.version + 1,
+    }
     if step.direction == "in":
-        moved = replace(moved, last_in_at=max(step.at, talk.last_in_at or step.at))
+        moved["last_in_at"] = max(step.at, talk.last_in_at or step.at)
+    if newest:
+        moved["session"] = _session(talk, step)
     if newest and step.direction != "none":
-        moved = replace(
-            moved,
-            last_at=step.at,
-            last_text=step.text[:_PREVIEW],
-            last_kind=step.kind,
-            last_direction=step.direction,
-        )
-    return moved
+        moved |= {
+            "last_at": step.at,
+            "last_text": step.text[:_PREVIEW],
+            "last_kind": step.kind,
+            "last_direction": step.direction,
+        }
+    return replace(talk, **moved)
 
 
 def _session(talk: Talk, step: Step) -> str:

@@ -142,36 +142,36 @@ def test_cleaning_removes_what_no_column_takes() -> None:
     assert xml.clean({"a\x00": ["b\ud800", 1, None]}) == {"a": ["b?", 1, None]}
 
 
-_PIECES = st.sampled_from(
-    [
-        "a",
-        "MsgId",
-        "中",
-        " ",
-        "\n",
-        "\t",
-        "\r",
-        "\x00",
-        "\x1f",
-        "\x7f",
-        "\u2028",
-        "\ufffe",
-        "\uffff",
-        "😀",
-        "]]>",
-        "]",
-        "<b/>",
-        "</a>",
-        "<!--x-->",
-        "&lt;",
-        "&#1;",
-        "<![CDATA[x]]>",
-        "<a k='v'>",
-        "<xml>",
-        "<?x?>",
-        "<!DOCTYPE a>",
-    ]
-)
+_PLAIN = [
+    "a",
+    "MsgId",
+    "中",
+    " ",
+    "\n",
+    "\t",
+    "\r",
+    "\x00",
+    "\x1f",
+    "\x7f",
+    "\u2028",
+    "\ufffe",
+    "\uffff",
+    "😀",
+]
+_MARKUP = [
+    "]]>",
+    "]",
+    "<b/>",
+    "</a>",
+    "<!--x-->",
+    "&lt;",
+    "&#1;",
+    "<![CDATA[x]]>",
+    "<a k='v'>",
+    "<xml>",
+    "<?x?>",
+]
+_PIECES = st.sampled_from([*_PLAIN, *_MARKUP])
 _INSIDE = st.lists(_PIECES, max_size=4).map("".join)
 _NAMES = st.sampled_from(["A", "MsgType", "a_1", "中", "1a", "a-b", "a:b", "A" * 65])
 _FORMS = st.sampled_from(
