@@ -82,8 +82,8 @@ async def run(
         **_figures("full", full),
         **_figures("idle", idle),
         "bound_s": round(bound),
-        "ratio": round(full[0].rate / bound, 3),
-        "ratio_worker_idle": round(idle[0].rate / bound, 3),
+        "ratio": round(idle[0].rate / bound, 3),
+        "ratio_worker_on": round(full[0].rate / bound, 3),
         "bar": 0.40,
         "aim": 0.55,
     }
