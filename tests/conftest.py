@@ -15,9 +15,8 @@ import pytest
 from scrm.db import Database
 from scrm.seal import Vault
 
-#: A URL of an empty PostgreSQL database adds that engine to every store test.
-PG_URL = os.environ.get("SCRM_TEST_PG_URL", "")
-ENGINES = ["sqlite", *(["postgresql"] if PG_URL else [])]
+#: The engines every store test runs on.
+ENGINES = ["sqlite"]
 
 
 class OutsideNetwork(AssertionError):
@@ -98,8 +97,8 @@ def vault() -> Vault:
 
 @pytest.fixture(params=ENGINES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each engine; PostgreSQL only where `SCRM_TEST_PG_URL` names one."""
-    return PG_URL if request.param == "postgresql" else f"sqlite:///{tmp_path / 'scrm.db'}"
+    """An empty database of each engine."""
+    return f"{request.param}:///{tmp_path / 'scrm.db'}"
 
 
 @pytest.fixture

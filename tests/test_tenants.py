@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.sqlite import insert as lite_insert
+from sqlalchemy.exc import UnsupportedCompilationError
+from sqlalchemy.schema import CreateTable
 
 from scrm import inbox, jobs, outbox
 from scrm.contract import Envelope, Link, Media, Pull
@@ -266,3 +270,38 @@ async def test_every_statement_of_a_whole_life_names_the_tenant(homes: tuple[Hou
 )
 def test_the_checker_of_statements_sees_what_is_missing(text: str, tables: set[str]) -> None:
     assert unbound(text) == tables
+
+
+@contextmanager
+def clauses() -> Iterator[list[sa.ClauseElement]]:
+    """Every Core statement any engine of this process is asked to run."""
+    heard: list[sa.ClauseElement] = []
+
+    def hear(_conn: Any, clause: Any, *_rest: Any) -> None:
+        heard.append(clause)
+
+    sa.event.listen(sa.Engine, "before_execute", hear)
+    try:
+        yield heard
+    finally:
+        sa.event.remove(sa.Engine, "before_execute", hear)
+
+
+async def test_every_statement_is_one_that_postgresql_has_words_for(homes: tuple[House, House]) -> None:
+    mine, _ = homes
+
+    with clauses() as heard:
+        await live_through(mine)
+
+    assert len(heard) > 100
+    for clause in heard:
+        assert str(clause.compile(dialect=postgresql.dialect()))
+    for table in metadata.sorted_tables:
+        assert str(CreateTable(table).compile(dialect=postgresql.dialect()))
+
+
+def test_a_statement_of_one_engine_alone_would_be_noticed() -> None:
+    mine = lite_insert(metadata.tables["seen"]).on_conflict_do_nothing()
+
+    with pytest.raises((UnsupportedCompilationError, AttributeError)):
+        mine.compile(dialect=postgresql.dialect())
