@@ -113,9 +113,8 @@ class Desk:
     ) -> views.Item:
         customer = names.get(e.node_id or 0) or self.say("微信客户")
         member = people.get(e.staff_id or 0)
-        ours = (
-            "我" if member and member.staff_id == self.actor.staff_id else member.name if member else "系统"
-        )
+        mine = member is not None and member.staff_id == self.actor.staff_id
+        ours = self.say("我") if mine else member.name if member else self.say("系统")
         out = e.direction == "out"
         return views.Item(
             id=sent.key.rpartition(":")[0]
