@@ -65,8 +65,10 @@ def _say(text: str, *, error: bool = False) -> None:
 
 
 # -- commands ----------------------------------------------------------------------------------------------
-async def serve(_args: argparse.Namespace, configured: Settings) -> int:
+async def serve(args: argparse.Namespace, configured: Settings) -> int:
     """Web and worker in one process until SIGTERM or Ctrl-C."""
+    if args.workers != 1:
+        raise BadConfig("内嵌 SQLite 只能由一个进程写入：请用 --workers 1。")
     stop = _stop_event()
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(running(configured))
@@ -231,6 +233,7 @@ def _serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one = _add(commands, "serve", serve, "Run the service; prints `ready http://...` when it accepts")
     one.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     one.add_argument("--port", type=int, help="port to listen on (default 8080)")
+    one.add_argument("--workers", type=int, default=1, help="processes; the embedded database takes one")
     one = _add(
         commands, "demo", run_demo, "A living team on simulated platforms: no account, no service needed"
     )

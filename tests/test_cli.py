@@ -338,6 +338,13 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(shell: Shell) -> None:
     assert "Traceback" not in ran.err
 
 
+def test_the_embedded_database_takes_one_process_and_says_so(shell: Shell) -> None:
+    ran = shell.run("serve", "--workers", "2")
+
+    assert ran.code == 2
+    assert "--workers 1" in ran.err
+
+
 def test_commands_work_on_what_the_service_wrote(shell: Shell) -> None:
     shell.run("staff", "add", "lin")
 

@@ -6,9 +6,9 @@ from scrm.contract import Need
 
 TOKEN = Need(
     name="token",
-    help="后台“接收消息 / 服务器配置”里的 Token，字母或数字，最多 32 位",
+    help="后台“接收消息 / 服务器配置”里的 Token，一般为 32 位以内的字母或数字",
     secret=True,
-    pattern=r"^[A-Za-z0-9]{1,32}$",
+    pattern=r"^[\x21-\x7e]{1,64}$",
 )
 AES_KEY = Need(
     name="aes_key",

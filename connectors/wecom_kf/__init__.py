@@ -33,6 +33,9 @@ NEEDS = (
     Need(name="secret", help="“微信客服 / API”里可调用接口的应用的 Secret", secret=True),
     TOKEN,
     AES_KEY,
+    # Not used by this channel; taken so that one block of settings serves the WeCom account and this one.
+    Need(name="agent_id", help="可不填：与企业微信账号共用一份设置时才会有", required=False),
+    Need(name="suite_id", help="可不填：与企业微信账号共用一份设置时才会有", required=False),
     OPEN_SUBJECT,
     API_BASE,
 )
