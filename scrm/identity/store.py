@@ -270,6 +270,15 @@ async def intervals(conn: Conn, person_id: int) -> list[Interval]:
     return [Interval(**r._mapping) for r in found]
 
 
+async def nodes_of(conn: Conn, person_ids: Collection[int]) -> dict[int, int]:
+    """Person by node, for every node these persons have today."""
+    np = node_person.c
+    stmt = sa.select(np.node_id, np.person_id).where(
+        np.tenant_id == conn.tenant_id, np.person_id.in_(person_ids), np.until_at.is_(None)
+    )
+    return {r.node_id: r.person_id for r in await conn.rows(stmt)} if person_ids else {}
+
+
 async def handles(conn: Conn, node_ids: Collection[int]) -> dict[int, Handle]:
     """Opened addresses by node."""
     c = node.c
@@ -334,4 +343,4 @@ async def evidence_of(conn: Conn, node_ids: Collection[int]) -> Sequence[Any]:
     stmt = sa.select(*columns).where(
         e.tenant_id == conn.tenant_id, e.node_a.in_(node_ids), e.retracted_at.is_(None)
     )
-    return await conn.rows(stmt.order_by(e.first_at, e.evidence_id).limit(200)) if node_ids else []
+    return await conn.rows(stmt.order_by(e.first_at, e.evidence_id).limit(5000)) if node_ids else []

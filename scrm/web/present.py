@@ -75,11 +75,7 @@ class Desk:
                 last=t.last_text,
                 last_at=t.last_at,
                 waiting_since=t.waiting_since,
-                unread=int(
-                    t.last_in_at is not None
-                    and t.waiting_since is not None
-                    and (read or t.last_in_at) <= t.last_in_at
-                ),
+                unread=_unread(t, read),
                 mine=t.rep_id is not None and t.rep_id == self.actor.staff_id,
                 owner=reps[t.rep_id].name if t.rep_id in reps else "",
                 wait_tone=_tone(t.waiting_since, self.now),
@@ -117,9 +113,7 @@ class Desk:
         ours = self.say("我") if mine else member.name if member else self.say("系统")
         out = e.direction == "out"
         return views.Item(
-            id=sent.key.rpartition(":")[0]
-            if sent and sent.key.endswith(":0") and sent.key.count(":") == 1
-            else self.conn.vault.public("event", e.event_id),
+            id=_form_key(sent) or self.conn.vault.public("event", e.event_id),
             at=e.at,
             channel=self.channel(e.account_id),
             who=ours if out else customer,
@@ -212,8 +206,8 @@ class Desk:
         self, talk: Talk, spans: Sequence[identity.Interval], name: str
     ) -> tuple[views.Member, ...]:
         """The person known so far, one cell per channel they talk on; each opens that conversation."""
-        theirs = await conversations.of_nodes(self.conn, [s.node_id for s in spans])
-        seen = [t for t in theirs if await conversations.get(self.conn, t.conversation_id, scope(self.actor))]
+        nodes = [s.node_id for s in spans]
+        seen = await conversations.visible_of_nodes(self.conn, scope(self.actor), nodes)
         return tuple(
             views.Member(
                 name=name,
@@ -262,6 +256,18 @@ class Desk:
         """One own push as an item."""
         item = (await self.items(await events.by_ids(self.conn, [event_id])))[0]
         return replace(item, who=self.say("我"))
+
+
+def _form_key(sent: outbox.Delivery | None) -> str:
+    """The key of the form a push came from, so that its bubble is replaced; "" for every other event."""
+    key, _, number = sent.key.partition(":") if sent else ("", "", "")
+    return key if number == "0" else ""
+
+
+def _unread(talk: Talk, read_at: datetime | None) -> int:
+    """1 while the customer's newest words have been neither read nor answered."""
+    new = talk.last_in_at is not None and (read_at is None or read_at <= talk.last_in_at)
+    return int(new and talk.waiting_since is not None)
 
 
 def _tone(since: datetime | None, now: datetime) -> Any:

@@ -77,8 +77,9 @@ async def find(request: web.Request) -> web.Response:
         node_id = await identity.find(conn, handle)
         persons = await nodes.persons_of(conn, [node_id] if node_id else [])
         spans = await nodes.intervals(conn, persons[node_id]) if node_id in persons and node_id else []
-        talks = await conversations.of_nodes(conn, [s.node_id for s in spans])
-        mine = [t for t in talks if await conversations.get(conn, t.conversation_id, scope(who))]
+        theirs = [s.node_id for s in spans]
+        talks = await conversations.of_nodes(conn, theirs)
+        mine = await conversations.visible_of_nodes(conn, scope(who), theirs)
         if mine:
             talk = min(mine, key=lambda t: t.account_id != plugged.account.account_id)
             desk = Desk(house=found, conn=conn, actor=who, now=utcnow(), in_app=in_app(request))

@@ -177,8 +177,13 @@ async def test_persons_and_nodes_are_visible_with_a_conversation_only(
     visible = await conversations.visible_nodes(conn, scope(who), list(ids.values()))
     people = await conversations.visible_persons(conn, scope(who), list(persons.values()))
 
+    talks = await conversations.visible_of_nodes(conn, scope(who), list(ids.values()))
+    every = {(await talk_of(conn, name)).conversation_id for name in TALKS}
+
     assert await _names(conn, visible) == sees
     assert people == {persons[ids[name]] for name in sees}
+    assert await _names(conn, {talk.node_id for talk in talks}) == sees
+    assert await conversations.visible_ids(conn, scope(who), every) == {t.conversation_id for t in talks}
 
 
 @by_actor

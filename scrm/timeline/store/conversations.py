@@ -50,6 +50,23 @@ async def of_nodes(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
     return [Talk(**r._mapping) for r in rows]
 
 
+async def visible_of_nodes(conn: Conn, scope: Scope, node_ids: Collection[int]) -> list[Talk]:
+    """Those of them this scope may see, the latest first."""
+    c = conversation.c
+    stmt = sa.select(*_TALK).where(c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids), visible(scope))
+    rows = await conn.rows(stmt.order_by(c.last_at.desc(), c.conversation_id)) if node_ids else []
+    return [Talk(**r._mapping) for r in rows]
+
+
+async def visible_ids(conn: Conn, scope: Scope, conversation_ids: Collection[int]) -> set[int]:
+    """Of these conversations, those this scope may see."""
+    c = conversation.c
+    stmt = sa.select(c.conversation_id).where(
+        c.tenant_id == conn.tenant_id, c.conversation_id.in_(conversation_ids), visible(scope)
+    )
+    return {r.conversation_id for r in await conn.rows(stmt)} if conversation_ids else set()
+
+
 async def save(conn: Conn, talks: Sequence[Talk], *, now: datetime) -> None:
     first = {"tenant_id": conn.tenant_id, "created_at": now}
     rows = [first | {name: getattr(t, name) for name in Talk.__slots__} for t in talks]

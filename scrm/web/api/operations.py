@@ -66,7 +66,8 @@ async def get_person(request: web.Request) -> r.Person:
     found, who = house(request), actor(request)
     await _audited(request, "api.persons.read")
     async with found.db.read(who.tenant_id) as conn:
-        return await Shower(house=found, conn=conn, actor=who).person(await _person(conn, request))
+        shower = Shower(house=found, conn=conn, actor=who)
+        return (await shower.persons([await _person(conn, request)]))[0]
 
 
 async def person_timeline(request: web.Request) -> r.Page[r.Event]:
@@ -113,7 +114,8 @@ async def list_pushes(request: web.Request) -> r.Page[r.Push]:
     async with found.db.read(who.tenant_id) as conn:
         before = _before(conn, request, "push")
         page = await outbox.page(conn, state=request.query.get("state", ""), before=before, limit=limit + 1)
-        mine = [d for d in page[:limit] if await conversations.get(conn, d.conversation_id, scope(who))]
+        visible = await conversations.visible_ids(conn, scope(who), [d.conversation_id for d in page[:limit]])
+        mine = [d for d in page[:limit] if d.conversation_id in visible]
         shown = [Shower(house=found, conn=conn, actor=who).push(d) for d in mine]
         cursor = conn.vault.public("push", page[limit - 1].outbox_id) if len(page) > limit else None
     return r.Page(items=shown, next_cursor=cursor)

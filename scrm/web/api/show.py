@@ -59,31 +59,34 @@ class Shower:
         )
 
     async def persons(self, ids: Sequence[int]) -> list[r.Person]:
-        return [await self.person(ident) for ident in ids]
+        """In the order given."""
+        owner = await identity.nodes_of(self.conn, ids)
+        handles = await identity.handles(self.conn, list(owner))
+        shown = await identity.shown(self.conn, ids)
+        made = {ident: self._person(ident, shown.get(ident)) for ident in ids}
+        for n, h in handles.items():
+            made[owner[n]].nodes.append(
+                r.Node(id=self._id("node", n), kind=h.kind, scope=h.scope, value=masked(self.actor, h.value))
+            )
+        for e in await identity.evidence_of(self.conn, list(owner)):
+            made[owner[e.node_a]].evidence.append(self._evidence(e))
+        return list(made.values())
 
-    async def person(self, ident: int) -> r.Person:
-        nodes = [s.node_id for s in await identity.intervals(self.conn, ident)]
-        handles = await identity.handles(self.conn, nodes)
-        shown = (await identity.shown(self.conn, [ident])).get(ident)
+    def _person(self, ident: int, shown: identity.Shown | None) -> r.Person:
         return r.Person(
             id=self._id("person", ident),
             name=shown.name if shown else "",
             avatar=shown.avatar if shown else "",
-            nodes=[
-                r.Node(id=self._id("node", n), kind=h.kind, scope=h.scope, value=masked(self.actor, h.value))
-                for n, h in handles.items()
-            ],
-            evidence=[
-                r.Evidence(
-                    node_a=self._id("node", e.node_a),
-                    node_b=self._id("node", e.node_b),
-                    rule=e.rule,
-                    strength=e.strength,
-                    first_at=e.first_at,
-                    seen=e.n,
-                )
-                for e in await identity.evidence_of(self.conn, nodes)
-            ],
+        )
+
+    def _evidence(self, e: Any) -> r.Evidence:
+        return r.Evidence(
+            node_a=self._id("node", e.node_a),
+            node_b=self._id("node", e.node_b),
+            rule=e.rule,
+            strength=e.strength,
+            first_at=e.first_at,
+            seen=e.n,
         )
 
     async def conversations(self, talks: Sequence[Talk]) -> list[r.Conversation]:
