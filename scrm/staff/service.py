@@ -37,7 +37,12 @@ async def add(
         raise BadInput("密码至少 10 个字符。")
     team_id = await store.team_id(conn, team) if team else None
     hashed = _hasher.hash(password) if password else ""
-    return await store.add(conn, login=login, name=name, role=role, team_id=team_id, password=hashed, now=now)
+    staff_id = await store.add(
+        conn, login=login, name=name, role=role, team_id=team_id, password=hashed, now=now
+    )
+    # Whoever was signed in with the old password or role signs in again.
+    await store.end_sessions(conn, staff_id, now=now)
+    return staff_id
 
 
 async def hash_of(conn: Conn, login: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from functools import lru_cache
 from types import ModuleType
 
@@ -22,9 +21,6 @@ log = structlog.get_logger()
 
 BODY_LIMIT = 64 * 1024
 BODY_TIMEOUT_S = 5.0
-#: So many refusals within a minute on one account are said aloud: a wrong clock or key looks like this.
-_ALARM_COUNT, _ALARM_S = 20, 60.0
-_refusals: dict[str, deque[float]] = {}
 
 
 async def receive(request: web.Request) -> web.Response:
@@ -36,7 +32,8 @@ async def receive(request: web.Request) -> web.Response:
         response = await _receive(request, slug)
         outcome = "stored"
     except Refused as refused:
-        _alarm(slug)
+        if found.metrics.refused(slug):
+            log.warning("many callbacks refused: check token, key and this machine's clock", account=slug)
         response, outcome = web.Response(status=refused.status), "refused"
     except Busy:
         response, outcome = web.Response(status=503, headers={"Retry-After": "1"}), "busy"
@@ -97,14 +94,6 @@ async def _body(request: web.Request) -> bytes | None:
     except TimeoutError:
         raise Refused("请求体没有在 5 秒内传完。") from None
     return bytes(body)
-
-
-def _alarm(slug: str) -> None:
-    recent = _refusals.setdefault(slug, deque(maxlen=_ALARM_COUNT))
-    recent.append(time.monotonic())
-    if len(recent) == _ALARM_COUNT and recent[-1] - recent[0] < _ALARM_S:
-        log.warning("many callbacks refused: check token, key and this machine's clock", account=slug)
-        recent.clear()
 
 
 ROUTES = tuple(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_ALARM_COUNT, _ALARM_S = 20, 60.0
 
 
 class Metrics:
@@ -33,7 +38,17 @@ class Metrics:
         self._lag = Gauge(
             "scrm_inbox_lag_seconds", "Age of the oldest unsettled row", registry=self._registry
         )
+        self._refusals: dict[str, deque[float]] = {}
         self._screens = Gauge("scrm_live_screens", "Open live streams", registry=self._registry)
+
+    def refused(self, account: str) -> bool:
+        """Count a refused callback; True when so many within a minute look like a wrong clock or key."""
+        recent = self._refusals.setdefault(account, deque(maxlen=_ALARM_COUNT))
+        recent.append(time.monotonic())
+        alarming = len(recent) == _ALARM_COUNT and recent[-1] - recent[0] < _ALARM_S
+        if alarming:
+            recent.clear()
+        return alarming
 
     def scrape(self, *, inbox: dict[str, int], outbox: dict[str, int], lag_s: float, screens: int) -> bytes:
         for state, number in inbox.items():

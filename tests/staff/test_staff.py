@@ -144,6 +144,21 @@ async def test_sessions_end_one_or_all(database: Database) -> None:
     assert after == [False, False, False, True]
 
 
+async def test_a_changed_password_or_role_ends_the_sessions_that_knew_the_old_one(database: Database) -> None:
+    async with database.begin(1) as conn:
+        ident = await service.add(conn, login="wang", name="王", role="rep", password="old password", now=NOW)
+        before = await service.open_session(conn, ident, now=NOW, hours=8)
+
+        again = await service.add(
+            conn, login="wang", name="王", role="lead", password="new password", now=NOW
+        )
+        after = await service.open_session(conn, ident, now=NOW, hours=8)
+
+        assert again == ident
+        assert await service.actor_of_session(conn, before, now=NOW) is None
+        assert await service.actor_of_session(conn, after, now=NOW) is not None
+
+
 async def test_secrets_are_stored_as_hashes(database: Database) -> None:
     async with database.begin(1) as conn:
         session = await service.open_session(conn, await hire(conn), now=NOW, hours=8)

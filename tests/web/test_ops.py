@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from scrm.web.metrics import Metrics
 from tests.web.office import Office, Page, message, office
 
 
@@ -96,3 +97,12 @@ async def test_a_forged_altered_or_stale_callback_stores_nothing(desk: Office) -
 
     answer = await desk.api("GET", "/inbox?state=done", token="machine-admin")
     assert (answer.json()["items"], set(answer.json()["counts"].values())) == ([], {0})
+
+
+def test_many_refusals_within_a_minute_are_said_once_and_per_account() -> None:
+    metrics = Metrics()
+
+    said = [metrics.refused("oa") for _ in range(40)]
+
+    assert [n for n, loud in enumerate(said) if loud] == [19, 39]
+    assert not any(metrics.refused("kf") for _ in range(19))

@@ -270,11 +270,12 @@ async def test_a_dismissed_member_is_out_at_once_with_session_and_token(desk: Of
     assert (await desk.api("GET", "/events", token="rep")).status == 401
 
 
-async def test_a_changed_role_counts_from_the_next_request(desk: Office) -> None:
+async def test_a_changed_role_asks_to_sign_in_again_at_the_next_request(desk: Office) -> None:
     async with desk.service.house.db.begin(TENANT) as conn:
         await staff.add(conn, login="rep", name="改岗", role="marketing", now=utcnow())
 
-    assert (await desk.ask("GET", "/inbox", who="rep")).status == 403
+    answer = await desk.ask("GET", "/inbox", who="rep")
+    assert (answer.status, answer.headers["Location"]) == (303, "/login?next=%2Finbox")
     assert (await desk.api("GET", "/events", token="rep")).status == 403
 
 
