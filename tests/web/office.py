@@ -256,9 +256,13 @@ async def hire(made: Office) -> None:
 
 
 async def set_password(made: Office, login: str) -> None:
-    role, team = PEOPLE[login]
+    """A changed password ends the member's sessions, so they get a new one."""
+    (role, team), now = PEOPLE[login], utcnow()
     async with made.service.house.db.begin(TENANT) as conn:
-        await staff.add(conn, login=login, name=login, role=role, team=team, password=PASSWORD, now=utcnow())
+        ident = await staff.add(
+            conn, login=login, name=login, role=role, team=team, password=PASSWORD, now=now
+        )
+        made.sessions[login] = await staff.open_session(conn, ident, now=now, hours=8)
 
 
 class Page(HTMLParser):
