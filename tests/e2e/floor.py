@@ -202,13 +202,15 @@ async def floor(folder: Path) -> AsyncIterator[Floor]:
     program, logs = chromium(), structlog.get_config()
     open_logs("CRITICAL")
     given = settings.load(env={}, data_dir=str(folder), host="127.0.0.1", port=0)
-    async with staged(given, people=PEOPLE) as stage, async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=program, args=list(_ARGS))
-        try:
-            yield Floor(stage=stage, browser=browser)
-        finally:
-            await browser.close()
-            structlog.configure(**logs)
+    try:
+        async with staged(given, people=PEOPLE) as stage, async_playwright() as play:
+            browser = await play.chromium.launch(executable_path=program, args=list(_ARGS))
+            try:
+                yield Floor(stage=stage, browser=browser)
+            finally:
+                await browser.close()
+    finally:
+        structlog.configure(**logs)  # also when nothing above could start: later tests listen to the logs
 
 
 def dumped(value: object) -> str:
