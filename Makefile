@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-BENCH ?= ingest settle react live timeline text
+BENCH ?= ingest settle react flow live timeline history text
+# Tests that start whole services and want the machine to themselves; the others share its cores.
+ALONE := tests/chaos tests/e2e tests/bench
 # What the editable install builds or reads: when one changes, it is installed again.
 SOURCES := pyproject.toml $(wildcard hatch_build.py) \
 	$(shell find scrm/web/assets -name node_modules -prune -o -type f -print 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test check bench
+.PHONY: help demo run test check bench soak
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1 | /p' $(MAKEFILE_LIST) | awk -F' [|] ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -23,7 +25,12 @@ run: $(VENV)/.runtime $(VENV)/.app ## Start the service with your configuration,
 	@$(BIN)/scrm serve $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.app ## Run every test, or some: ARGS="tests/playbook -k price"
+ifeq ($(filter-out -%,$(ARGS)),)
+	@$(BIN)/python -m pytest -n auto $(ARGS) $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest $(ARGS) $(ALONE)
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 check: $(VENV)/.dev $(VENV)/.app ## Format, lint, types, walls between the rooms, project files
 	$(BIN)/ruff format --check .
@@ -34,6 +41,9 @@ check: $(VENV)/.dev $(VENV)/.app ## Format, lint, types, walls between the rooms
 
 bench: $(VENV)/.runtime $(VENV)/.app ## Measure this machine, all or one: BENCH="ingest"
 	@set -e; for name in $(BENCH); do $(BIN)/scrm bench $$name $(ARGS); done
+
+soak: $(VENV)/.dev $(VENV)/.app ## Break things for SOAK_MIN=85 minutes, each round with another SEED
+	@$(BIN)/python tests/chaos/soak.py $(ARGS)
 
 $(VENV)/.made:
 	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

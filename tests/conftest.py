@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import pytest
 
 from scrm.db import Database
 from scrm.seal import Vault
+from tests import services
+from tests.services import Cluster, Fill, Missing, Redis
 
-#: The engines every store test runs on.
-ENGINES = ["sqlite"]
+#: The engines every test of stores, flows and the API runs on. A module about one of them sets its own.
+ENGINES = ["sqlite", "postgresql"]
+#: The URL of a new database of the engine under test, filled or empty.
+NewUrl = Callable[[Fill | None], str]
 
 
 class OutsideNetwork(AssertionError):
@@ -95,10 +100,97 @@ def vault() -> Vault:
     return Vault(bytes(range(32)))
 
 
-@pytest.fixture(params=ENGINES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each engine."""
-    return f"{request.param}:///{tmp_path / 'scrm.db'}"
+# -- databases ---------------------------------------------------------------------------------------------
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_name" in metafunc.fixturenames:
+        metafunc.parametrize("engine_name", getattr(metafunc.module, "ENGINES", ENGINES))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The PostgreSQL of this run, started by the first test that needs it; in a hurry, so no power cuts."""
+    try:
+        made = services.cluster()
+    except Missing as why:
+        pytest.skip(str(why))
+    with made as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """The Redis of this run. Tests that break it start one of their own: `services.redis()`."""
+    try:
+        made = services.redis()
+    except Missing as why:
+        pytest.skip(str(why))
+    with made:
+        yield made
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """An empty Redis: the one that was named, else the one of this run."""
+    url = services.REDIS_URL or request.getfixturevalue("redis_server").url
+    services.forget(url)
+    return str(url)
+
+
+@pytest.fixture
+def new_url(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewUrl]:
+    if engine_name == "sqlite":
+        numbers = count()
+        yield lambda fill: _embedded(tmp_path, fill, next(numbers))
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    made: list[str] = []
+
+    def new(fill: Fill | None) -> str:
+        made.append(cluster.new_database(fill))
+        return made[-1]
+
+    yield new
+    for url in made:
+        cluster.drop(url)
+
+
+def _embedded(folder: Path, fill: Fill | None = None, number: int = 0) -> str:
+    url = f"sqlite:///{folder / (f'scrm-{number}.db' if number else 'scrm.db')}"
+    if fill is not None:
+        fill(url)
+    return url
+
+
+@pytest.fixture
+def empty_url(new_url: NewUrl) -> str:
+    """A database of each engine with nothing in it."""
+    return new_url(None)
+
+
+@pytest.fixture
+def database_url(new_url: NewUrl) -> str:
+    """A database of each engine with every table and no row; `database` is open on it."""
+    return new_url(services.tables)
+
+
+@pytest.fixture
+def service_url(engine_name: str, new_url: NewUrl) -> str:
+    """For a whole service: empty, so that it makes its own file, or the URL of a migrated database."""
+    return "" if engine_name == "sqlite" else new_url(services.migrated)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """For what only the embedded engine does: an empty database, whatever the other tests run on."""
+    return _embedded(tmp_path)
+
+
+@pytest.fixture
+def postgresql_url(cluster: Cluster) -> Iterator[str]:
+    """For what only the scaled engine does: every table and no row."""
+    url = cluster.new_database(services.tables)
+    yield url
+    cluster.drop(url)
 
 
 @pytest.fixture
@@ -106,7 +198,6 @@ async def database(database_url: str, vault: Vault) -> AsyncIterator[Database]:
     """An open database with every table and no row."""
     db = await Database.open(database_url, vault)
     try:
-        await db.create_all()
         yield db
     finally:
         await db.close()

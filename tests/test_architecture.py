@@ -16,7 +16,7 @@ OWN = ("scrm", "connectors")
 LONGEST_FILE, LONGEST_TEST_FILE, USUAL_FILE, USUAL_FUNCTION = 500, 600, 200, 25
 
 #: Who may open a transaction: nobody else decides when work is committed. `db` is where `begin` is made.
-OPENS = {"inbox", "pipeline", "worker", "jobs", "web", "app", "cli", "demo", "bench", "db"}
+OPENS = {"inbox", "spool", "pipeline", "worker", "jobs", "tokens", "web", "app", "cli", "demo", "bench", "db"}
 CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")} | {
     ("time", name) for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter")
 }

@@ -124,7 +124,7 @@ def test_make_help_lists_every_target() -> None:
 
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
-    assert targets == {"help", "demo", "run", "test", "check", "bench"}
+    assert targets == {"help", "demo", "run", "test", "check", "bench", "soak"}
     assert {line.split()[1] for line in shown.splitlines() if line.startswith("  make ")} == targets
 
 

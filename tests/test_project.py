@@ -41,7 +41,7 @@ TREE = {
     "scrm/errors.py": "",
     "scrm/contract.py": "import scrm.errors",
     "scrm/db.py": "import sqlalchemy",
-    "scrm/inbox.py": "import sqlalchemy\nimport scrm.db",
+    "scrm/jobs.py": "import sqlalchemy\nimport scrm.db",
     "scrm/outbox.py": "",
     "scrm/timeline/__init__.py": "",
     "scrm/timeline/rules.py": "",
@@ -60,9 +60,9 @@ TREE = {
     "connectors/wechat_oa/__init__.py": "",
 }
 BREACHES = [
-    ("rungs", "scrm/inbox.py", "import scrm.timeline"),
+    ("rungs", "scrm/jobs.py", "import scrm.timeline"),
     ("rungs", "scrm/playbook/__init__.py", "import scrm.compliance"),
-    ("rungs", "scrm/inbox.py", "import scrm.outbox"),
+    ("rungs", "scrm/jobs.py", "import scrm.outbox"),
     ("rungs", "scrm/helpers.py", ""),
     ("inside-a-room", "scrm/timeline/rules.py", "import scrm.timeline.store"),
     ("inside-a-room", "scrm/timeline/store.py", "import scrm.timeline.service"),
