@@ -7,9 +7,8 @@ import os
 import sqlalchemy as sa
 from alembic import context
 
+from scrm.db import connected
 from scrm.schema import Instant, metadata
-
-url = context.config.attributes.get("url") or os.environ.get("SCRM_DATABASE_URL") or "sqlite:///var/scrm.db"
 
 
 def render(kind: str, item: object, _context: object) -> str | bool:
@@ -17,20 +16,21 @@ def render(kind: str, item: object, _context: object) -> str | bool:
     return "sa.BigInteger()" if kind == "type" and isinstance(item, Instant) else False
 
 
-def run() -> None:
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=metadata,
-            render_as_batch=connection.dialect.name == "sqlite",
-            transaction_per_migration=True,
-            compare_type=True,
-            render_item=render,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-    engine.dispose()
+def run(connection: sa.Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transaction_per_migration=True,
+        compare_type=True,
+        render_item=render,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
 
 
-run()
+given: sa.Connection | None = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    connected(os.environ.get("SCRM_DATABASE_URL") or "sqlite:///var/scrm.db", run)

@@ -1,8 +1,8 @@
-"""Migrations: they end at the schema of the code, and carry every row from the first revision there."""
+"""Migrations: they end at the schema of the code, carry every row, and bear the releases before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from scrm import db as database
 from scrm import inbox, jobs, outbox, schema
 from scrm.accounts import store as accounts
-from scrm.db import Database
+from scrm.db import Database, connected
 from scrm.errors import BadConfig
 from scrm.identity import store as nodes
 from scrm.ledger import store as ledger
@@ -28,102 +28,129 @@ from scrm.settings import shipped
 from scrm.staff import store as staff
 from scrm.staff.rules import Scope
 from scrm.timeline.store import conversations, events
+from tests import services
+from tests.conftest import NewUrl
 from tests.ground import NOW
 
 TENANT, IDENT, MICRO = 1, 77, int(NOW.timestamp() * 1_000_000)
+Rows = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture
-def config(database_url: str) -> Config:
+def config() -> Config:
     made = Config()
     made.set_main_option("script_location", str(shipped("migrations")))
-    made.attributes["url"] = database_url
     return made
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[sa.Engine]:
-    made = sa.create_engine(database_url, poolclass=sa.NullPool)
-    yield made
-    made.dispose()
+#: First to last.
+REVISIONS = [s.revision for s in ScriptDirectory.from_config(config()).walk_revisions()][::-1]
 
 
-def revisions(config: Config) -> list[str]:
-    """First to last."""
-    return [s.revision for s in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+def move(url: str, to: str, step: Callable[[Config, str], None] = command.upgrade) -> None:
+    def job(sync: sa.Connection) -> None:
+        made = config()
+        made.attributes["connection"] = sync
+        step(made, to)
+
+    connected(url, job)
 
 
-def differences(engine: sa.Engine) -> list[Any]:
-    with engine.connect() as sync:
+def act(url: str, *statements: sa.Executable) -> None:
+    def job(sync: sa.Connection) -> None:
+        with sync.begin():
+            for statement in statements:
+                sync.execute(statement)
+
+    connected(url, job)
+
+
+def reflected(sync: sa.Connection) -> list[sa.Table]:
+    """The tables of a release as its database knew them."""
+    found = sa.MetaData()
+    found.reflect(sync)
+    return [t for t in found.sorted_tables if t.name != "alembic_version"]
+
+
+def differences(url: str) -> list[Any]:
+    def job(sync: sa.Connection) -> list[Any]:
         here = MigrationContext.configure(sync, opts={"compare_type": True})
         return list(compare_metadata(here, schema.metadata))
 
+    return connected(url, job)
+
+
+def shape(sync: sa.Connection) -> dict[str, Any]:
+    """Keys, indexes, columns with their defaults and, on PostgreSQL, the walls between tenants."""
+    look = sa.inspect(sync)
+    found: dict[str, Any] = {
+        t: (
+            look.get_pk_constraint(t)["constrained_columns"],
+            sorted((str(i["name"]), tuple(i["column_names"])) for i in look.get_indexes(t)),
+            sorted(tuple(u["column_names"]) for u in look.get_unique_constraints(t)),
+            sorted(
+                (c["name"], str(c["type"]), c["nullable"], str(c["default"] or "").strip("'"))
+                for c in look.get_columns(t)
+            ),
+        )
+        for t in schema.metadata.tables
+    }
+    return found | ({"walls": walls(sync)} if sync.dialect.name == "postgresql" else {})
+
+
+def walls(sync: sa.Connection) -> list[tuple[Any, ...]]:
+    stmt = sa.text(
+        "SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity, p.policyname, p.cmd, p.qual, "
+        "p.with_check FROM pg_class c LEFT JOIN pg_policies p "
+        "ON p.tablename = c.relname AND p.schemaname = 'public' "
+        "WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace "
+        "AND c.relname <> 'alembic_version' ORDER BY 1, 4"
+    )
+    return [tuple(row) for row in sync.execute(stmt)]
+
 
 # -- the schema --------------------------------------------------------------------------------------------
-def test_from_nothing_to_head_is_the_schema_of_the_code(database_url: str, engine: sa.Engine) -> None:
-    assert database.revision(database_url) is None
+def test_from_nothing_to_head_is_the_schema_of_the_code(empty_url: str) -> None:
+    assert database.revision(empty_url) is None
 
-    reached = database.migrate(database_url)
+    reached = database.migrate(empty_url)
 
-    assert reached == database.head() == database.revision(database_url)
-    assert differences(engine) == []
-
-
-def test_the_comparison_can_fail(database_url: str, engine: sa.Engine) -> None:
-    database.migrate(database_url)
-    with engine.begin() as sync:
-        sync.execute(sa.text("ALTER TABLE person DROP COLUMN version"))
-
-    assert differences(engine) != []
+    assert reached == database.head() == database.revision(empty_url) == REVISIONS[-1]
+    assert differences(empty_url) == []
 
 
-def test_indexes_and_keys_are_the_same_as_the_tests_tables(
-    database_url: str, engine: sa.Engine, tmp_path: Path
-) -> None:
-    database.migrate(database_url)
-    fresh = sa.create_engine(f"sqlite:///{tmp_path / 'fresh.db'}", poolclass=sa.NullPool)
-    schema.metadata.create_all(fresh)
+def test_the_comparison_can_fail(empty_url: str) -> None:
+    database.migrate(empty_url)
+    act(empty_url, sa.text("ALTER TABLE person DROP COLUMN version"))
 
-    def shape(on: sa.Engine) -> dict[str, Any]:
-        look = sa.inspect(on)
-        return {
-            t: (
-                look.get_pk_constraint(t)["constrained_columns"],
-                sorted((str(i["name"]), tuple(i["column_names"])) for i in look.get_indexes(t)),
-                sorted(tuple(u["column_names"]) for u in look.get_unique_constraints(t)),
-                sorted(
-                    (c["name"], c["nullable"], str(c["default"] or "").strip("'"))
-                    for c in look.get_columns(t)
-                ),
-            )
-            for t in schema.metadata.tables
-        }
-
-    migrated, made = shape(engine), shape(fresh)
-    fresh.dispose()
-    assert migrated == made
+    assert differences(empty_url) != []
 
 
-def test_migrating_again_changes_nothing(database_url: str) -> None:
-    assert database.migrate(database_url) == database.migrate(database_url)
+def test_a_migrated_database_has_the_shape_of_the_tests_tables(new_url: NewUrl) -> None:
+    migrated, made = new_url(services.migrated), new_url(services.tables)
+
+    assert connected(migrated, shape) == connected(made, shape)
 
 
-def test_the_history_is_one_line_of_dated_files(config: Config) -> None:
-    scripts = ScriptDirectory.from_config(config)
+def test_migrating_again_changes_nothing(empty_url: str) -> None:
+    assert database.migrate(empty_url) == database.migrate(empty_url)
+
+
+def test_the_history_is_one_line_of_dated_files() -> None:
+    scripts = ScriptDirectory.from_config(config())
 
     assert len(scripts.get_heads()) == 1
     for script in scripts.walk_revisions():
         assert Path(script.path).name[:10].replace("-", "_") == script.revision[:10]
 
 
-def test_every_step_goes_down_and_up_again(config: Config, engine: sa.Engine) -> None:
-    names = revisions(config)
-    command.upgrade(config, "head")
-    for name in names[:-1][::-1]:
-        command.downgrade(config, name)
-    command.upgrade(config, "head")
+def test_every_step_goes_down_and_up_again(empty_url: str) -> None:
+    database.migrate(empty_url)
+    for name in REVISIONS[:-1][::-1]:
+        move(empty_url, name, command.downgrade)
+        assert database.revision(empty_url) == name
+    database.migrate(empty_url)
 
-    assert differences(engine) == []
+    assert differences(empty_url) == []
 
 
 # -- what is in it -----------------------------------------------------------------------------------------
@@ -159,46 +186,73 @@ STATES: dict[str, dict[str, Any]] = {
 }
 
 
-def filled(config: Config, engine: sa.Engine, vault: Vault) -> dict[str, list[dict[str, Any]]]:
-    """The first revision with a row in every table; what is in it, by table."""
-    command.upgrade(config, revisions(config)[0])
-    old = sa.MetaData()
-    old.reflect(engine)
-    tables = [t for t in old.sorted_tables if t.name != "alembic_version"]
-    with engine.begin() as sync:
+def filled(url: str, vault: Vault, revision: str = REVISIONS[0]) -> Rows:
+    """A database of that revision with a row in every table; what is in it, by table."""
+    move(url, revision)
+
+    def job(sync: sa.Connection) -> Rows:
+        tables = reflected(sync)
         for table in tables:
             sync.execute(sa.insert(table), [sample(table, vault)])
-        return {t.name: [dict(r._mapping) for r in sync.execute(sa.select(t))] for t in tables}
+        sync.commit()
+        return {t.name: read(sync, t) for t in tables}
+
+    return connected(url, job)
 
 
-def test_every_row_of_the_first_revision_is_still_there_at_head(
-    config: Config, engine: sa.Engine, vault: Vault, database_url: str
-) -> None:
-    before = filled(config, engine, vault)
-    assert len(before) == 26
+def read(sync: sa.Connection, table: sa.Table) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in sync.execute(sa.select(table))]
+
+
+@pytest.mark.parametrize("start", REVISIONS)
+def test_every_row_of_every_revision_is_still_there_at_head(empty_url: str, vault: Vault, start: str) -> None:
+    before = filled(empty_url, vault, start)
+    assert len(before) >= 26
     assert all(before.values())
 
-    database.migrate(database_url)
+    database.migrate(empty_url)
 
-    new = sa.MetaData()
-    new.reflect(engine)
-    with engine.connect() as sync:
-        for name, rows in before.items():
-            after = [dict(r._mapping) for r in sync.execute(sa.select(new.tables[name]))]
-            shared = rows[0].keys() & after[0].keys()
-            assert [{k: r[k] for k in shared} for r in after] == [{k: r[k] for k in shared} for r in rows], (
-                name
-            )
-    assert differences(engine) == []
+    after = connected(empty_url, lambda sync: {t.name: read(sync, t) for t in reflected(sync)})
+    for name, rows in before.items():
+        assert [{k: row[k] for k in rows[0]} for row in after[name]] == rows, name
+    assert differences(empty_url) == []
 
 
-async def test_the_stores_read_what_the_first_revision_wrote(
-    config: Config, engine: sa.Engine, vault: Vault, database_url: str
+@pytest.mark.parametrize("release", REVISIONS)
+def test_an_earlier_release_still_writes_and_reads_at_head(
+    empty_url: str, vault: Vault, release: str
 ) -> None:
-    filled(config, engine, vault)
-    database.migrate(database_url)
+    """During a rolling upgrade it names only the columns it knows: expand first, contract a release later."""
+    move(empty_url, release)
+    known = connected(empty_url, reflected)
+    database.migrate(empty_url)
 
-    db = await Database.open(database_url, vault)
+    def job(sync: sa.Connection) -> None:
+        for table in known:
+            row = sample(table, vault)
+            mine = sa.and_(*(c == row[c.name] for c in table.primary_key))
+            sync.execute(sa.insert(table), [row])
+            assert sync.execute(sa.update(table).where(mine).values(row)).rowcount == 1, table.name
+            assert row in read(sync, table), table.name
+            assert sync.execute(sa.delete(table).where(mine)).rowcount == 1, table.name
+
+    connected(empty_url, job)
+
+
+def test_a_column_that_an_earlier_release_cannot_know_would_be_noticed(empty_url: str, vault: Vault) -> None:
+    database.migrate(empty_url)
+    (person,) = [t for t in connected(empty_url, reflected) if t.name == "person"]
+    act(empty_url, sa.text("ALTER TABLE person DROP COLUMN version"))
+
+    with pytest.raises(sa.exc.DBAPIError):
+        act(empty_url, sa.insert(person).values(sample(person, vault)))
+
+
+async def test_the_stores_read_what_the_first_revision_wrote(empty_url: str, vault: Vault) -> None:
+    filled(empty_url, vault)
+    database.migrate(empty_url)
+
+    db = await Database.open(empty_url, vault)
     try:
         async with db.begin(TENANT) as conn:
             (stored,) = await accounts.accounts(conn)
@@ -206,7 +260,9 @@ async def test_the_stores_read_what_the_first_revision_wrote(
             (job,) = await jobs.claim(conn, now=NOW + timedelta(seconds=1), limit=9)
             (sending,) = await outbox.claim(conn, now=NOW, limit=9)
             (event,) = await events.of_account(conn, [IDENT], before=None, limit=9)
-            (talk,) = [t for t, _ in await conversations.queue(conn, Scope(everything=True), "all", limit=9)]
+            (talk,) = [
+                t for t, _ in await conversations.queue(conn, Scope(everything=True), "all", now=NOW, limit=9)
+            ]
             (member,) = await staff.all_members(conn)
             (entry,) = await ledger.entries(conn, limit=9)
             (handle,) = (await nodes.handles(conn, [IDENT])).values()
@@ -231,24 +287,24 @@ async def test_the_stores_read_what_the_first_revision_wrote(
 
 
 # -- older code --------------------------------------------------------------------------------------------
-def later_release(engine: sa.Engine, url: str, oldest: str) -> None:
+def later_release(url: str, oldest: str) -> None:
     database.migrate(url)
-    with engine.begin() as sync:
-        sync.execute(sa.text("UPDATE alembic_version SET version_num = '2099_01_01_later'"))
-        sync.execute(sa.update(schema.schema_info).values(value=oldest))
+    act(
+        url,
+        sa.text("UPDATE alembic_version SET version_num = '2099_01_01_later'"),
+        sa.update(schema.schema_info).values(value=oldest),
+    )
 
 
-def test_a_schema_that_no_longer_bears_this_release_is_refused(database_url: str, engine: sa.Engine) -> None:
-    later_release(engine, database_url, "99.1.0")
+def test_a_schema_that_no_longer_bears_this_release_is_refused(empty_url: str) -> None:
+    later_release(empty_url, "99.1.0")
 
     with pytest.raises(BadConfig, match=r"99\.1\.0"):
-        database.migrate(database_url)
+        database.migrate(empty_url)
 
 
-def test_a_later_schema_that_still_bears_this_release_is_left_alone(
-    database_url: str, engine: sa.Engine
-) -> None:
-    later_release(engine, database_url, "0.1.0")
+def test_a_later_schema_that_still_bears_this_release_is_left_alone(empty_url: str) -> None:
+    later_release(empty_url, "0.1.0")
 
-    assert database.migrate(database_url) == "2099_01_01_later"
-    assert database.revision(database_url) == "2099_01_01_later"
+    assert database.migrate(empty_url) == "2099_01_01_later"
+    assert database.revision(empty_url) == "2099_01_01_later"
