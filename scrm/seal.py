@@ -7,24 +7,22 @@ import hashlib
 import hmac
 import os
 import secrets
-import stat
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from scrm.errors import BadConfig, NotFound, Unsealable
+from scrm.errors import NotFound, Unsealable
+from scrm.keyring import KEY_BYTES, KeyFile, Keyring, derive, parse
 
 _NONCE = 12
 #: 2025-01-01T00:00:00Z in milliseconds: the zero of our ids.
 _EPOCH_MS = 1_735_689_600_000
-_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,31 +34,58 @@ class DataKey:
 
 
 class Vault:
-    """Everything derived from the master key. Holds no state but the keys."""
+    """Everything made with the master key. Holds no state but the keys, and looks when their file changes."""
 
-    def __init__(self, master: bytes) -> None:
-        if len(master) != _KEY_BYTES:
-            raise BadConfig("主密钥必须是 32 字节（base64 编码后 44 个字符）。")
-        self._wrap = AESGCM(_derive(master, b"wrap"))
-        self._index = _derive(master, b"index")
-        self._lane = _derive(master, b"lane")
-        self._sign = _derive(master, b"sign")
-        block = Cipher(algorithms.AES(_derive(master, b"public-id")[:16]), modes.ECB())
-        self._block = block
+    def __init__(self, master: bytes | Keyring, file: KeyFile | None = None) -> None:
+        self._file = file
+        self._take(master if isinstance(master, Keyring) else Keyring(current=master))
+        self._index = self._ring.stable_key(b"index")
+        self._lane = self._ring.stable_key(b"lane")
+        self._sign = self._ring.stable_key(b"sign")
+        self._block = Cipher(algorithms.AES(self._ring.stable_key(b"public-id")[:16]), modes.ECB())
 
     def new_key(self, key_id: int, owner: str) -> tuple[DataKey, bytes]:
         """A fresh data key and its wrapped form, bound to its row and owner."""
-        raw = secrets.token_bytes(_KEY_BYTES)
-        nonce = os.urandom(_NONCE)
-        wrapped = nonce + self._wrap.encrypt(nonce, raw, f"{key_id}|{owner}".encode())
-        return DataKey(key_id=key_id, cipher=AESGCM(raw)), wrapped
+        self._look()
+        raw = secrets.token_bytes(KEY_BYTES)
+        return DataKey(key_id=key_id, cipher=AESGCM(raw)), self._wrap(raw, key_id, owner)
 
     def unwrap(self, key_id: int, owner: str, wrapped: bytes) -> DataKey:
-        try:
-            raw = self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{key_id}|{owner}".encode())
-        except InvalidTag:
-            raise Unsealable("这把数据密钥不是用当前主密钥包的。") from None
+        raw = self._opened(key_id, owner, wrapped)[0]
         return DataKey(key_id=key_id, cipher=AESGCM(raw))
+
+    def rewrapped(self, key_id: int, owner: str, wrapped: bytes) -> bytes | None:
+        """The same data key wrapped with the current master key; None when it already is."""
+        self._look()
+        raw, with_current = self._opened(key_id, owner, wrapped)
+        return None if with_current else self._wrap(raw, key_id, owner)
+
+    def _wrap(self, raw: bytes, key_id: int, owner: str) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + self._wraps[0].encrypt(nonce, raw, f"{key_id}|{owner}".encode())
+
+    def _opened(self, key_id: int, owner: str, wrapped: bytes) -> tuple[bytes, bool]:
+        """The data key, and whether the current master key wrapped it."""
+        while True:
+            for n, wrap in enumerate(self._wraps):
+                with suppress(InvalidTag, ValueError):
+                    raw = wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"{key_id}|{owner}".encode())
+                    return raw, n == 0
+            # A rotation that began a moment ago may have wrapped it with a key we have not read yet.
+            if not self._look():
+                raise Unsealable("这把数据密钥不是用当前主密钥包的。")
+
+    def _look(self) -> bool:
+        """Whether the file brought other keys. One `stat`: nothing may be wrapped with a retired key."""
+        news = self._file.news() if self._file else None
+        if news is None or news == self._ring or not news.same_house(self._ring):
+            return False
+        self._take(news)
+        return True
+
+    def _take(self, ring: Keyring) -> None:
+        self._ring = ring
+        self._wraps = tuple(AESGCM(derive(key, b"wrap")) for key in ring.keys)
 
     def blind(self, *parts: str) -> bytes:
         """Keyed index for equality look-ups; says nothing without the key."""
@@ -118,35 +143,20 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def master_key(path: Path, given: str = "") -> bytes:
-    """The master key from the environment or a private file, made at the first start.
+def open_vault(path: Path, given: str = "") -> Vault:
+    """The vault of this installation: the key of the environment, else of the file, made at the first start.
 
     Raises `BadConfig` when the file is readable by others or is not a key.
     """
     if given:
-        return _decode(given, "SCRM_MASTER_KEY")
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as out:
-            out.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadConfig(f"{path} 对其他用户可读，请执行 chmod 600 后再启动。")
-    return _decode(path.read_text().strip(), str(path))
+        return Vault(parse(given, "SCRM_MASTER_KEY"))
+    file = KeyFile(path)
+    return Vault(file.read(), file)
 
 
-def _decode(text: str, where: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES or len(set(key)) < 8:
-        raise BadConfig(f"{where} 不是有效的主密钥：应为 32 个随机字节的 base64。")
-    return key
-
-
-def _derive(master: bytes, purpose: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=b"scrm/1", info=purpose).derive(master)
+def master_key(path: Path, given: str = "") -> bytes:
+    """The current master key, from where `open_vault` takes it."""
+    return (parse(given, "SCRM_MASTER_KEY") if given else KeyFile(path).read()).current
 
 
 def _tag(kind: str) -> bytes:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrm.errors import BadConfig, NotFound, Unsealable
-from scrm.seal import Ids, Vault, close, key_id_of, master_key, new_id, open_sealed, token_hash
+from scrm.errors import BadConfig, Conflict, NotFound, Unsealable
+from scrm.keyring import KeyFile, Keyring
+from scrm.seal import Ids, Vault, close, key_id_of, master_key, new_id, open_sealed, open_vault, token_hash
 
 MASTER = bytes(range(32))
 VAULT = Vault(MASTER)
@@ -228,3 +229,123 @@ def test_a_vault_wants_32_bytes() -> None:
 def test_tokens_are_stored_as_digests() -> None:
     assert b"secret" not in token_hash("secret")
     assert token_hash("secret") == token_hash("secret") != token_hash("secreT")
+
+
+# -- changing the master key -------------------------------------------------------------------------------
+def test_a_vault_with_both_keys_opens_what_either_wrapped_and_wraps_with_the_current_one() -> None:
+    old = Keyring(current=MASTER)
+    new = old.prepared().switched()
+
+    assert Vault(new).unwrap(7, "node:1", WRAPPED)
+    wrapped = Vault(new).rewrapped(7, "node:1", WRAPPED)
+    assert wrapped is not None
+    assert Vault(new.retired()).unwrap(7, "node:1", wrapped)
+    assert Vault(new.retired()).rewrapped(7, "node:1", wrapped) is None
+    with pytest.raises(Unsealable):
+        Vault(old).unwrap(7, "node:1", wrapped)
+    with pytest.raises(Unsealable):
+        Vault(new.retired()).unwrap(7, "node:1", WRAPPED)
+
+
+def test_what_is_looked_up_does_not_follow_the_master_key() -> None:
+    new = Vault(Keyring(current=MASTER).prepared().switched().retired())
+
+    assert new.blind("1", "phone", "138") == VAULT.blind("1", "phone", "138")
+    assert new.lane(1, "anna") == VAULT.lane(1, "anna")
+    assert new.sign("csrf", "a") == VAULT.sign("csrf", "a")
+    assert new.private("event", VAULT.public("event", 5)) == 5
+
+
+def test_a_running_vault_learns_a_new_key_from_its_file(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "master.key")
+    running, deaf = open_vault(file.path), Vault(file.read())
+
+    file.write(file.read().prepared().switched())
+    key, wrapped = open_vault(file.path).new_key(9, "node:9")
+
+    sealed = close(key, b"x", "t")
+    assert open_sealed(running.unwrap(9, "node:9", wrapped), sealed, "t") == b"x"
+    with pytest.raises(Unsealable):  # what looking at the file is for
+        deaf.unwrap(9, "node:9", wrapped)
+
+
+def test_nothing_is_wrapped_with_a_key_that_is_being_replaced(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "master.key")
+    running = open_vault(file.path)
+    ring = file.read().prepared().switched()
+
+    file.write(ring)
+    _, wrapped = running.new_key(9, "node:9")
+
+    assert Vault(ring.retired()).unwrap(9, "node:9", wrapped)
+
+
+@pytest.mark.parametrize("change", ["stranger", "unreadable", "nonsense", "gone"])
+def test_a_file_that_is_not_this_installations_changes_nothing(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "master.key"
+    running = open_vault(path)
+    _, wrapped = running.new_key(9, "node:9")
+
+    if change == "stranger":
+        KeyFile(path).write(Keyring(current=bytes(range(1, 33))))
+    elif change == "unreadable":
+        path.chmod(0o644)
+    elif change == "nonsense":
+        path.write_text("nonsense")
+    else:
+        path.unlink()
+    _, later = running.new_key(10, "node:10")
+
+    assert running.unwrap(9, "node:9", wrapped)
+    assert running.unwrap(10, "node:10", later)
+
+
+def test_a_key_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "master.key")
+    first = file.read()
+    rings = [first, first.prepared(), switched := first.prepared().switched(), switched.turned_back()]
+
+    for ring in [*rings, switched.retired()]:
+        file.write(ring)
+        assert KeyFile(file.path).read() == ring
+        assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["master.key"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "previous short",  # no key
+        f"former {base64.b64encode(MASTER).decode()}",  # no such line
+        f"stable {base64.b64encode(MASTER).decode()}",  # too short for what must stay
+        f"next {base64.b64encode(MASTER).decode()}\nnext {base64.b64encode(MASTER).decode()}",  # twice
+    ],
+)
+def test_a_key_file_with_a_wrong_line_is_refused_without_quoting_it(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "master.key"
+    path.write_text(f"{base64.b64encode(MASTER).decode()}\n{more}\n")
+    path.chmod(0o600)
+
+    with pytest.raises(BadConfig) as refused:
+        open_vault(path)
+
+    assert base64.b64encode(MASTER).decode() not in refused.value.sentence
+
+
+def test_steps_of_a_rotation_in_the_wrong_order_are_refused() -> None:
+    ring = Keyring(current=MASTER)
+    prepared = ring.prepared()
+
+    for step in (ring.switched, ring.turned_back, prepared.prepared, prepared.switched().prepared):
+        with pytest.raises(Conflict):
+            step()
+
+
+def test_retired_keys_are_never_overwritten(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "master.key")
+    ring = file.read()
+
+    kept = [file.keep(ring, "2026-03-02") for _ in range(3)]
+
+    assert len(set(kept)) == 3
+    assert all(KeyFile(path).read() == ring for path in kept)
