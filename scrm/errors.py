@@ -71,6 +71,28 @@ class Conflict(ScrmError):
     status = 409
 
 
+class TooLarge(BadInput):
+    """内容太大了，请缩小后再发。"""
+
+    status = 413
+
+
+class TooMany(ScrmError):
+    """操作太频繁，请稍后再试。"""
+
+    status = 429
+    retryable = True
+
+
+class Answered(Conflict):
+    """同事刚刚回复了这位客户，请先看一眼再发。"""
+
+    def __init__(self, event_ids: tuple[int, ...]) -> None:
+        super().__init__()
+        #: What was said meanwhile, oldest first.
+        self.event_ids = event_ids
+
+
 class Busy(ScrmError):
     """系统正忙，请稍后重试。"""
 
@@ -80,6 +102,10 @@ class Busy(ScrmError):
 
 class Unavailable(Busy):
     """数据库暂时不可用，请稍后重试。"""
+
+
+class Overtaken(Unavailable):
+    """另一个进程已经处理了这些消息。"""
 
 
 class Unsealable(ScrmError):

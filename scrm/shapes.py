@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Hashable, Mapping, Sequence
@@ -43,6 +44,24 @@ _SENTENCES = (
         "应为{0}，格式如 2026-03-01T09:00:00+08:00，请改正",
     ),
 )
+
+
+#: A key in an index: PostgreSQL takes 2,700 bytes, with the other columns.
+_KEY_BYTES = 512
+_HALVES = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: NUL, and halves of characters."""
+    return text if text.isascii() and "\x00" not in text else _HALVES.sub("\ufffd", text)
+
+
+def bounded(key: str) -> str:
+    """A key that fits into an index; one that does not is told apart by its hash."""
+    plain = storable(key)
+    if plain is key and (len(key) <= _KEY_BYTES // 4 or len(key.encode()) <= _KEY_BYTES):
+        return key
+    return f"{plain[:64]}~{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def load(cls: type[T], data: object, *, where: str) -> T:

@@ -74,9 +74,10 @@ async def test_after_commit_acts_run_in_order_after_the_commit_only(database: Da
     assert told == ["first", "second"]
 
 
-async def test_writers_take_turns(database: Database) -> None:
+async def test_writers_that_ask_for_the_same_lock_take_turns(database: Database) -> None:
     async def count_up() -> None:
         async with database.begin(1) as conn:
+            await conn.lock("counter")
             held = int((await _streams(conn)).get("n", "0"))
             await asyncio.sleep(0)  # another writer would read the same number here
             await conn.upsert(
