@@ -1,0 +1,1 @@
+"""The bus between processes: hints that something changed. A lost one costs latency, never data."""
