@@ -1,4 +1,4 @@
-"""How often each vendor API may be called: a token bucket per account and API."""
+"""How often each vendor API may be called: a token bucket per account and API, shared by all processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 from scrm.errors import NotSent
 
@@ -32,6 +33,18 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
 #: A breach of the minute quota blocks the API for 60 s.
 QUOTA_BLOCK_S = 60.0
 
+Owner = tuple[int, int]
+
+
+class Shared(Protocol):
+    """Levels that all processes see. Neither call raises, and neither takes long."""
+
+    async def take(self, owner: Owner, api: str, *, burst: float, per_s: float) -> float | None:
+        """Seconds to wait, 0 = counted; None = nobody answers."""
+        ...
+
+    async def block(self, owner: Owner, api: str, seconds: float) -> None: ...
+
 
 @dataclass(slots=True)
 class _Level:
@@ -41,33 +54,60 @@ class _Level:
 
 
 class Buckets:
-    """The levels of this process. `limits` maps an API path to its own limit."""
+    """`limits` maps an API path to its own limit.
+
+    The shared levels decide; while nobody keeps them, each process has its `share()`-th part of the limit.
+    """
 
     def __init__(
-        self, limits: Mapping[str, Limit] = LIMITS, *, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: Mapping[str, Limit] = LIMITS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        shared: Shared | None = None,
+        share: Callable[[], int] = lambda: 1,
     ) -> None:
         self._limits = limits
         self._clock = clock
+        self._shared = shared
+        self._share = share
         self._levels: dict[tuple[int, int, str], _Level] = {}
 
-    def take(self, owner: tuple[int, int], api: str) -> None:
+    async def take(self, owner: Owner, api: str) -> None:
         """Count one call of `api` by (tenant, account). Raises `NotSent` with the time to wait."""
         limit, level = self._level(owner, api)
         now = self._clock()
         if now < level.blocked_until:
             raise _full(level.blocked_until - now)
-        level.left = min(limit.burst, level.left + (now - level.at) * limit.per_s)
-        level.at = now
-        if level.left < 1:
-            raise _full((1 - level.left) / limit.per_s)
-        level.left -= 1
+        wait_s = None
+        if self._shared is not None:
+            wait_s = await self._shared.take(owner, api, burst=limit.burst, per_s=limit.per_s)
+        if wait_s:
+            raise _full(wait_s)
+        # Counted here too, so that the part we fall back on is not a fresh bucket.
+        short_s = self._count(limit, level)
+        if wait_s is None and short_s:
+            raise _full(short_s)
 
-    def block(self, owner: tuple[int, int], api: str, seconds: float) -> None:
+    async def block(self, owner: Owner, api: str, seconds: float) -> None:
         """The vendor said that the quota is used up: let nothing through for a while."""
         _, level = self._level(owner, api)
         level.blocked_until = self._clock() + seconds
+        if self._shared is not None:
+            await self._shared.block(owner, api, seconds)
 
-    def _level(self, owner: tuple[int, int], api: str) -> tuple[Limit, _Level]:
+    def _count(self, limit: Limit, level: _Level) -> float:
+        """Take one from our part; the seconds to wait when it is empty."""
+        now, parts = self._clock(), max(self._share(), 1)
+        per_s = limit.per_s / parts
+        level.left = min(max(limit.burst / parts, 1), level.left + (now - level.at) * per_s)
+        level.at = now
+        if level.left < 1:
+            return (1 - level.left) / per_s
+        level.left -= 1
+        return 0.0
+
+    def _level(self, owner: Owner, api: str) -> tuple[Limit, _Level]:
         limit = self._limits.get(api, DEFAULT)
         level = self._levels.get((*owner, api))
         if level is None:

@@ -132,7 +132,7 @@ class Http:
 
     async def _exchange(self, method: str, url: str, timeout_s: float, **request: Any) -> dict[str, Any]:
         api = self._api(url)
-        self._buckets.take(self._owner, api)
+        await self._buckets.take(self._owner, api)
         timeout = ClientTimeout(
             total=timeout_s, connect=timeout_s * _CONNECT_PART, sock_connect=timeout_s * _CONNECT_PART
         )
@@ -142,7 +142,7 @@ class Http:
             ) as response:
                 answer = _decoded(response, await _read(response))
         if answer.get("errcode") == _QUOTA:
-            self._buckets.block(self._owner, api, QUOTA_BLOCK_S)
+            await self._buckets.block(self._owner, api, QUOTA_BLOCK_S)
         return answer
 
     def _api(self, url: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from connectors.kit.buckets import Buckets, Limit
+from connectors.kit.buckets import Buckets
 from connectors.kit.http import LONGEST, Guard, Http, is_public, loopback_base, open_session
 from scrm.contract import Account, Media
 from scrm.errors import NotSent, Unknown
@@ -278,36 +278,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def test_a_bucket_lets_a_burst_through_and_then_the_rate() -> None:
-    clock = Clock()
-    buckets = Buckets({"/x": Limit(burst=3, per_s=0.5)}, clock=clock)
-
-    for _ in range(3):
-        buckets.take((1, 7), "/x")
-    with pytest.raises(NotSent) as full:
-        buckets.take((1, 7), "/x")
-    assert full.value.retry_after_s == 2.0
-
-    buckets.take((1, 8), "/x")  # another account
-    buckets.take((1, 7), "/y")  # another API
-    clock.now = 2.0
-    buckets.take((1, 7), "/x")
-    with pytest.raises(NotSent):
-        buckets.take((1, 7), "/x")
-
-
-def test_a_bucket_never_holds_more_than_its_burst() -> None:
-    clock = Clock()
-    buckets = Buckets({"/x": Limit(burst=2, per_s=100)}, clock=clock)
-    buckets.take((1, 7), "/x")
-    clock.now = 1e6
-
-    for _ in range(2):
-        buckets.take((1, 7), "/x")
-    with pytest.raises(NotSent):
-        buckets.take((1, 7), "/x")
 
 
 async def test_a_used_up_quota_stops_this_api_of_this_account_for_a_minute() -> None:
