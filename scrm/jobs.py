@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from scrm.db import Conn
 from scrm.schema import due
 from scrm.seal import new_id
+from scrm.shapes import storable
 
 Kind = Literal["poll", "enrich"]
 LEASE = timedelta(seconds=60)
@@ -66,7 +67,8 @@ async def claim(conn: Conn, *, now: datetime, limit: int) -> list[Due]:
     stmt = sa.select(c.due_id, c.kind, c.key, c.account_id, c.payload, c.version, c.attempts).where(
         c.tenant_id == conn.tenant_id, c.at <= now, free
     )
-    rows = await conn.rows(stmt.order_by(c.at, c.due_id).limit(limit))
+    stmt = stmt.order_by(c.at, c.due_id).limit(limit)
+    rows = await conn.rows(stmt.with_for_update(skip_locked=True))
     lease = sa.update(due).where(c.tenant_id == conn.tenant_id, c.due_id.in_([r.due_id for r in rows]))
     await conn.run(lease.values(lease_until=now + LEASE))
     return [Due(**r._mapping) for r in rows]
@@ -88,7 +90,9 @@ async def postpone(conn: Conn, job: Due, error: str, *, at: datetime) -> None:
     """It failed: due again at `at`, with the reason kept for the admin."""
     c = due.c
     stmt = sa.update(due).where(c.tenant_id == conn.tenant_id, c.due_id == job.due_id)
-    await conn.run(stmt.values(at=at, lease_until=None, attempts=job.attempts + 1, error=error[:500]))
+    await conn.run(
+        stmt.values(at=at, lease_until=None, attempts=job.attempts + 1, error=storable(error)[:500])
+    )
 
 
 async def drop(conn: Conn, job: Due) -> None:

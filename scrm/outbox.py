@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -13,12 +13,15 @@ import sqlalchemy as sa
 from scrm.db import Conn
 from scrm.errors import Unsealable
 from scrm.schema import outbox
+from scrm.shapes import bounded, storable
 
 State = Literal["queued", "sending", "retry", "sent", "unconfirmed", "unknown", "dead"]
 #: States in which a row still holds its lane.
 OPEN = ("queued", "sending", "retry")
 #: Longer than any vendor call may take: a lease that ran out means the sender died.
 LEASE = timedelta(seconds=60)
+#: Before any clock: a queued row must not wait for a clock that ran ahead and was mended.
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,7 @@ async def enqueue(conn: Conn, order: Order, *, now: datetime) -> bool:
     """False when this key was queued before: nothing is added."""
     row = {name: getattr(order, name) for name in Order.__slots__} | {
         "tenant_id": conn.tenant_id,
-        "next_at": now,
+        "next_at": _AT_ONCE,
         "created_at": now,
         "updated_at": now,
         "payload": await conn.seal(
@@ -89,19 +92,31 @@ async def claim(conn: Conn, *, now: datetime, limit: int) -> list[Sending]:
     stmt = sa.select(outbox).where(
         c.tenant_id == conn.tenant_id, c.state.in_(["queued", "retry"]), c.next_at <= now, ~blocked
     )
-    rows = await conn.rows(stmt.order_by(c.next_at, c.outbox_id).limit(limit))
+    return await _leased(conn, stmt.order_by(c.next_at, c.outbox_id).limit(limit), now=now)
+
+
+async def abandoned(conn: Conn, *, now: datetime, limit: int, sending: Collection[int] = ()) -> list[Sending]:
+    """Rows whose sender died between the call and its result: nobody knows whether they went out.
+
+    `sending` are the asker's own: a clock that jumped does not make them lost.
+    """
+    c = outbox.c
+    stmt = sa.select(outbox).where(c.tenant_id == conn.tenant_id, c.state == "sending", c.lease_until < now)
+    if sending:
+        stmt = stmt.where(c.outbox_id.not_in(sending))
+    return await _leased(conn, stmt.order_by(c.outbox_id).limit(limit), now=now)
+
+
+async def _leased(conn: Conn, stmt: sa.Select[Any], *, now: datetime) -> list[Sending]:
+    """Take these rows; those that another sender is taking at this moment are left to it."""
+    rows = await conn.rows(stmt.with_for_update(skip_locked=True))
+    c = outbox.c
     lease = sa.update(outbox).where(
         c.tenant_id == conn.tenant_id, c.outbox_id.in_([r.outbox_id for r in rows])
     )
-    await conn.run(lease.values(state="sending", lease_until=now + LEASE, updated_at=now))
+    if rows:
+        await conn.run(lease.values(state="sending", lease_until=now + LEASE, updated_at=now))
     return [await _opened(conn, r) for r in rows]
-
-
-async def abandoned(conn: Conn, *, now: datetime, limit: int) -> list[Sending]:
-    """Rows whose sender died between the call and its result: nobody knows whether they went out."""
-    c = outbox.c
-    stmt = sa.select(outbox).where(c.tenant_id == conn.tenant_id, c.state == "sending", c.lease_until < now)
-    return [await _opened(conn, r) for r in await conn.rows(stmt.order_by(c.outbox_id).limit(limit))]
 
 
 async def _opened(conn: Conn, row: Any) -> Sending:
@@ -127,13 +142,13 @@ async def finish(
     c = outbox.c
     change: dict[Any, Any] = {
         "state": state,
-        "code": code,
-        "error": error,
+        "code": storable(code),
+        "error": storable(error),
         "lease_until": None,
         "updated_at": now,
     }
     if external_id:
-        change["external_id"] = external_id
+        change["external_id"] = bounded(external_id)
     if state == "retry":
         change |= {"next_at": retry_at or now, "attempts": c.attempts + 1}
     stmt = sa.update(outbox).where(c.tenant_id == conn.tenant_id, c.outbox_id == outbox_id)
@@ -143,7 +158,9 @@ async def finish(
 async def failed_later(conn: Conn, account_id: int, external_id: str, error: str, *, now: datetime) -> Any:
     """The vendor says afterwards that a message did not arrive; the row it concerns, or None."""
     c = outbox.c
-    which = sa.and_(c.tenant_id == conn.tenant_id, c.account_id == account_id, c.external_id == external_id)
+    which = sa.and_(
+        c.tenant_id == conn.tenant_id, c.account_id == account_id, c.external_id == bounded(external_id)
+    )
     row = await conn.row(sa.select(c.outbox_id, c.event_id, c.node_id, c.conversation_id).where(which))
     if row is not None:
         await finish(conn, row.outbox_id, "dead", now=now, error=error)
