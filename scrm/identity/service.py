@@ -44,18 +44,21 @@ async def resolve(conn: Conn, batch: Sequence[Sighting], now: datetime) -> Resol
     keys = {a: store.value_key(conn, new.handle) for a, new in first.items()}
     known = await store.by_value_key(conn, keys.values())
     missing = [a for a, key in keys.items() if key not in known]
+    made: set[int] = set()
     if missing:
-        await store.add(conn, [_with_key(first[a], keys[a]) for a in missing])
+        made = await store.add(conn, [_with_key(first[a], keys[a]) for a in missing])
         known |= await store.by_value_key(conn, [keys[a] for a in missing])
-        fresh = [known[keys[a]] for a in missing]
+        # Another process may have made one first, and its person may be somebody else's by now.
+        fresh = [n for a in missing if (n := known[keys[a]]).node_id in made]
         await store.found(conn, [n for n in fresh if rules.is_person(n.kind)])
     nodes = {a: known[key].node_id for a, key in keys.items()}
-    new = frozenset(nodes[a] for a in missing)
+    new = frozenset(made)
     ages = {n.node_id: n for n in known.values()}
     moved = await _settle_times(conn, batch, first, nodes, ages, new, now=now)
     joined = await _record_links(conn, batch, nodes)
     named = await _record_names(conn, batch, nodes)
-    changed = await _project(conn, {*moved, *named, *(n for pair in joined for n in pair)}, joined)
+    apart = await _apart(conn, joined)
+    changed = await _project(conn, {*moved, *named, *(n for pair in apart for n in pair)}, apart)
     return Resolved(nodes=nodes, new=new, changed=changed)
 
 
@@ -95,7 +98,7 @@ async def _settle_times(
             # A vendor's clock that runs ahead must not make an identifier look alive tomorrow.
             at = min(s.at, now)
             last[node_id] = max(last.get(node_id, at), at)
-    await store.touch(conn, last)
+    await store.touch(conn, last, {n for n in last if not rules.is_person(known[n].kind)})
     older = set()
     for a, sighting in first.items():
         node_id = nodes[a]
@@ -144,8 +147,18 @@ async def _record_names(conn: Conn, batch: Sequence[Sighting], nodes: dict[Addre
     return {n for n, (_, h) in newer.items() if (before[n].name, before[n].avatar) != (h.name, h.avatar)}
 
 
+async def _apart(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those pairs that are not one person yet: nearly all links say what we know already."""
+    persons = await store.persons_of(conn, {n for pair in pairs for n in pair})
+    return [(a, b) for a, b in pairs if persons.get(a) != persons.get(b)]
+
+
 async def _project(conn: Conn, touched: set[int], links: Iterable[tuple[int, int]]) -> frozenset[int]:
     """Re-derive the persons of every component something happened to."""
+    if not touched:
+        return frozenset()
+    # Two processes that join overlapping components must do it one after the other.
+    await conn.lock("identity")
     nodes = {n.node_id: n for n in await store.components(conn, touched)}
     by_person: dict[int, list[int]] = {}
     for n in nodes.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,27 +15,26 @@ from scrm.identity.rules import Node, name_node
 from scrm.schema import evidence, node, node_person, person
 from scrm.seal import close, key_id_of, new_id, open_sealed
 
+_SHARED_SLACK = timedelta(minutes=1)
 _NODE = (node.c.node_id, node.c.kind, node.c.birth_id, node.c.first_at, node.c.first_key, node.c.name)
 _tenant: sa.BindParameter[int] = sa.bindparam("tenant")
 _b_node: sa.BindParameter[int] = sa.bindparam("b_node")
-_mine, _theirs = node_person.alias(), node_person.alias()
 
 # What settling asks for in every batch, built once: building costs more than running.
 _BY_KEY = sa.select(*_NODE, node.c.value_key).where(
     node.c.tenant_id == _tenant, node.c.value_key.in_(sa.bindparam("keys", expanding=True))
 )
 _COMPONENTS = (
-    sa.select(*_NODE, _theirs.c.person_id)
-    .join(_theirs, sa.and_(_theirs.c.tenant_id == node.c.tenant_id, _theirs.c.node_id == node.c.node_id))
-    .where(node.c.tenant_id == _tenant, _theirs.c.until_at.is_(None))
+    sa.select(*_NODE, node_person.c.person_id)
+    .join_from(
+        node_person,
+        node,
+        sa.and_(node.c.tenant_id == node_person.c.tenant_id, node.c.node_id == node_person.c.node_id),
+    )
     .where(
-        _theirs.c.person_id.in_(
-            sa.select(_mine.c.person_id).where(
-                _mine.c.tenant_id == _tenant,
-                _mine.c.node_id.in_(sa.bindparam("nodes", expanding=True)),
-                _mine.c.until_at.is_(None),
-            )
-        )
+        node_person.c.tenant_id == _tenant,
+        node_person.c.person_id.in_(sa.bindparam("persons", expanding=True)),
+        node_person.c.until_at.is_(None),
     )
 )
 _INTERVALS = (
@@ -46,10 +45,15 @@ _INTERVALS = (
 )
 _b_at = sa.bindparam("b_at", type_=node.c.last_at.type)
 _THIS_NODE = sa.and_(node.c.tenant_id == _tenant, node.c.node_id == _b_node)
-_TOUCH = sa.update(node).where(_THIS_NODE, node.c.last_at < _b_at).values(last_at=_b_at)
+_TOUCH = (
+    sa.update(node)
+    .where(_THIS_NODE, node.c.last_at < sa.bindparam("b_before", type_=node.c.last_at.type))
+    .values(last_at=_b_at)
+)
 _SET_NAME = (
     sa.update(node)
-    .where(_THIS_NODE)
+    # Another process may have written a later word since we looked.
+    .where(_THIS_NODE, sa.or_(node.c.named_at.is_(None), node.c.named_at < _b_at))
     .values(name=sa.bindparam("b_name"), avatar=sa.bindparam("b_avatar"), named_at=_b_at)
 )
 _JOIN = (
@@ -117,8 +121,8 @@ def _node(row: Any, person_id: int | None = None) -> Node:
     )
 
 
-async def add(conn: Conn, news: Sequence[New]) -> None:
-    """Nodes with a data key of their own; one that exists already is left as it is."""
+async def add(conn: Conn, news: Sequence[New]) -> set[int]:
+    """Nodes with a data key of their own; the ids of those that nobody had made before."""
     ids = [new_id() for _ in news]
     keys = await conn.keys_for([f"node:{i}" for i in ids])
     rows = [
@@ -136,16 +140,33 @@ async def add(conn: Conn, news: Sequence[New]) -> None:
         }
         for i, n in zip(ids, news, strict=True)
     ]
-    await conn.insert_new(node, rows)
+    return {r.node_id for r in await conn.insert_new(node, rows, node.c.node_id)}
 
 
-async def touch(conn: Conn, seen: Mapping[int, datetime]) -> None:
-    """The last time each node was seen, never backwards."""
-    await conn.run(_TOUCH, [{"tenant": conn.tenant_id, "b_node": n, "b_at": at} for n, at in seen.items()])
+async def touch(conn: Conn, seen: Mapping[int, datetime], shared: Collection[int]) -> None:
+    """The last time each node was seen, never backwards.
+
+    `shared` nodes (an account, a group) are in everybody's messages: to the minute is enough for them,
+    or every worker would wait for that one row.
+    """
+    rows = [
+        {
+            "tenant": conn.tenant_id,
+            "b_node": n,
+            "b_at": at,
+            "b_before": at - _SHARED_SLACK if n in shared else at,
+        }
+        for n, at in sorted(seen.items())
+    ]
+    await conn.run(_TOUCH, rows)
 
 
 async def first_seen(conn: Conn, node_id: int, *, at: datetime, key: str) -> None:
-    """An earlier event arrived late: the node is older than we knew."""
+    """An earlier event arrived late: the node is older than we knew, unless another process knows better."""
+    which = sa.and_(node.c.tenant_id == conn.tenant_id, node.c.node_id == node_id)
+    known = await conn.row(sa.select(node.c.first_at, node.c.first_key).where(which).with_for_update())
+    if known is None or (known.first_at, known.first_key) <= (at, key):
+        return
     stmt = sa.update(node).where(node.c.tenant_id == conn.tenant_id, node.c.node_id == node_id)
     await conn.run(stmt.values(first_at=at, first_key=key))
 
@@ -170,14 +191,25 @@ async def set_names(conn: Conn, said: Mapping[int, tuple[datetime, Handle]]) -> 
             "b_avatar": h.avatar,
             "b_at": at,
         }
-        for n, (at, h) in said.items()
+        for n, (at, h) in sorted(said.items())
     ]
     await conn.run(_SET_NAME, rows)
 
 
 async def add_evidence(conn: Conn, rows: Sequence[Mapping[str, Any]]) -> None:
     """Why two nodes are one person; the same evidence again only counts up."""
-    full = [{"tenant_id": conn.tenant_id, "evidence_id": new_id(), "class": "same_person", **r} for r in rows]
+    folded: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for r in rows:
+        one = folded.setdefault(
+            (r["node_a"], r["node_b"], r["rule"]),
+            {"tenant_id": conn.tenant_id, "evidence_id": new_id(), "class": "same_person", **r, "n": 0},
+        )
+        one["n"] += 1
+        one["first_at"], one["last_at"] = (
+            min(one["first_at"], r["first_at"]),
+            max(one["last_at"], r["last_at"]),
+        )
+    full = list(folded.values())
     await conn.upsert(
         evidence, full, key=["tenant_id", "node_a", "node_b", "class", "rule"], change=_counted_up
     )
@@ -186,7 +218,7 @@ async def add_evidence(conn: Conn, rows: Sequence[Mapping[str, Any]]) -> None:
 def _counted_up(new: Any) -> dict[str, Any]:
     e = evidence.c
     return {
-        "n": e.n + 1,
+        "n": e.n + new.n,
         "first_at": sa.case((new.first_at < e.first_at, new.first_at), else_=e.first_at),
         "last_at": sa.case((new.last_at > e.last_at, new.last_at), else_=e.last_at),
     }
@@ -194,9 +226,11 @@ def _counted_up(new: Any) -> dict[str, Any]:
 
 async def components(conn: Conn, node_ids: Collection[int]) -> list[Node]:
     """The named nodes and every node that shares a person with one of them."""
-    if not node_ids:
+    # Asked for by name, in two steps: as one, PostgreSQL takes the second for every row of the tenant.
+    persons = set((await persons_of(conn, node_ids)).values())
+    if not persons:
         return []
-    found = await conn.rows(_COMPONENTS, {"tenant": conn.tenant_id, "nodes": list(node_ids)})
+    found = await conn.rows(_COMPONENTS, {"tenant": conn.tenant_id, "persons": sorted(persons)})
     return [_node(r, r.person_id) for r in found]
 
 
@@ -277,6 +311,13 @@ async def nodes_of(conn: Conn, person_ids: Collection[int]) -> dict[int, int]:
         np.tenant_id == conn.tenant_id, np.person_id.in_(person_ids), np.until_at.is_(None)
     )
     return {r.node_id: r.person_id for r in await conn.rows(stmt)} if person_ids else {}
+
+
+async def kinds(conn: Conn, node_ids: Collection[int]) -> dict[int, str]:
+    """What each node is an address of."""
+    c = node.c
+    stmt = sa.select(c.node_id, c.kind).where(c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids))
+    return {r.node_id: r.kind for r in await conn.rows(stmt)} if node_ids else {}
 
 
 async def handles(conn: Conn, node_ids: Collection[int]) -> dict[int, Handle]:
