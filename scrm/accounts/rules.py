@@ -33,19 +33,19 @@ def faults(slug: str, needs: Sequence[Need], given: Mapping[str, object]) -> lis
     """What is missing, misshapen or unknown; empty = the account can start."""
     known = {n.name: n for n in needs}
     found = [
-        _error(f"账号 {slug}：不认识设置“{name}”，可用的有 {'、'.join(known)}。")
+        error(f"账号 {slug}：不认识设置“{name}”，可用的有 {'、'.join(known)}。")
         for name in sorted(given.keys() - known)
     ]
     for need in known.values():
         value = str(given.get(need.name) or need.default)
         if need.required and not value:
-            found.append(_error(f"账号 {slug}：缺少“{need.name}”（{need.help}）。"))
+            found.append(error(f"账号 {slug}：缺少“{need.name}”（{need.help}）。"))
         elif value and need.pattern and not re.fullmatch(need.pattern, value):
-            found.append(_error(f"账号 {slug}：“{need.name}”的格式不对（{need.help}）。"))
+            found.append(error(f"账号 {slug}：“{need.name}”的格式不对（{need.help}）。"))
     if not SLUG.fullmatch(slug):
-        found.append(_error(f"账号 {slug}：slug 只能用小写字母、数字和连字符。"))
+        found.append(error(f"账号 {slug}：slug 只能用小写字母、数字和连字符。"))
     return found
 
 
-def _error(sentence: str) -> Finding:
+def error(sentence: str) -> Finding:
     return Finding(severity=Severity.ERROR, sentence=sentence)

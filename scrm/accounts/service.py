@@ -9,9 +9,12 @@ from importlib import import_module
 from types import ModuleType
 
 from scrm.accounts import rules, store
-from scrm.contract import Account, Connector
+from scrm.contract import Account, Connector, Sends, Visits
 from scrm.db import Conn
 from scrm.errors import BadConfig, NotFound
+
+#: Who gets new conversations of an account: the rules of the desk, or whoever answers first.
+AUTO, MANUAL = "auto", "manual"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,13 @@ class Plugged:
     @property
     def title(self) -> str:
         return str(self.plug.TITLE)
+
+    @property
+    def assigns(self) -> bool:
+        """New conversations go to a rep by the rules of the desk, not to whoever answers first."""
+        usual = AUTO if isinstance(self.plug, Visits) else MANUAL
+        talks = isinstance(self.plug, Sends) and self.plug.TALKS
+        return talks and (self.account.options.get("assign") or usual) == AUTO
 
 
 def connector(channel: str) -> ModuleType:
@@ -47,14 +57,21 @@ class Directory:
         self._by_slug: dict[str, Plugged] = {}
         self._by_id: dict[int, Plugged] = {}
         self.tenants: list[store.Tenant] = []
+        self._asked = 0
+        self._known: dict[int, int] = {}
 
     async def load(self, conn: Conn) -> None:
         """Read the tenant of `conn` afresh."""
-        self.tenants = await store.tenants(conn)
+        self._asked += 1
+        mine = self._asked
+        tenants = await store.tenants(conn)
         loaded = [
             Plugged(account=s.account, plug=connector(s.account.channel), team_id=s.team_id)
             for s in await store.accounts(conn)
         ]
+        if mine < self._known.get(conn.tenant_id, 0):  # it would hide what was added after it looked
+            return
+        self._known[conn.tenant_id], self.tenants = mine, tenants
         kept = [p for p in self._by_id.values() if p.account.tenant_id != conn.tenant_id]
         self._by_id = {p.account.account_id: p for p in [*kept, *loaded]}
         self._by_slug = {p.account.slug: p for p in self._by_id.values()}
@@ -85,10 +102,13 @@ async def add(conn: Conn, given: Mapping[str, object], *, now: datetime, team_id
     own = dict(given)
     slug, channel = str(own.pop("slug", "")), str(own.pop("channel", ""))
     name, max_age_s = str(own.pop("name", slug)), own.pop("max_age_s", 600)
+    assign = str(own.pop("assign", ""))
     module = connector(channel)
     wrong = rules.faults(slug, module.NEEDS, own)
     if not isinstance(max_age_s, int) or max_age_s < 0:
         wrong += rules.faults(slug, module.NEEDS, {"max_age_s": max_age_s})
+    if assign not in ("", AUTO, MANUAL):
+        wrong.append(rules.error(f"账号 {slug}：assign 只能是 {AUTO} 或 {MANUAL}，现在是 {assign!r}。"))
     if wrong:
         raise BadConfig("\n".join(f.sentence for f in wrong))
     parts = rules.split(module.NEEDS, own)
@@ -98,7 +118,7 @@ async def add(conn: Conn, given: Mapping[str, object], *, now: datetime, team_id
         channel=channel,
         name=name,
         max_age_s=int(str(max_age_s)),
-        options=parts.options,
+        options=parts.options | ({"assign": assign} if assign else {}),
         secrets=parts.secrets,
         team_id=team_id,
         now=now,

@@ -37,6 +37,7 @@ async def tenants(conn: Conn) -> list[Tenant]:
 
 async def add_tenant(conn: Conn, slug: str, name: str, *, now: datetime) -> None:
     """The tenant of `conn`, once; a changed name is taken over."""
+    await conn.lock("tenant")  # processes that start together all do this
     row = {"tenant_id": conn.tenant_id, "slug": slug, "name": name, "created_at": now}
     await conn.upsert(tenant, [row], key=["tenant_id"], change=lambda new: {"name": new.name})
 
@@ -74,6 +75,7 @@ async def save(
     now: datetime,
 ) -> int:
     """Insert or replace by slug; the account's id stays the same for ever."""
+    await conn.lock(f"account:{slug}")
     known = await conn.scalar(
         sa.select(account.c.account_id).where(account.c.tenant_id == conn.tenant_id, account.c.slug == slug)
     )

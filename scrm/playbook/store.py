@@ -40,6 +40,13 @@ async def save(
     conn: Conn, conversation_id: int, event_id: int, ranked: Sequence[Suggestion], *, now: datetime
 ) -> None:
     """Once per message: the same reaction again adds nothing."""
+    await save_all(conn, [(conversation_id, event_id, ranked)], now=now)
+
+
+async def save_all(
+    conn: Conn, offers: Sequence[tuple[int, int, Sequence[Suggestion]]], *, now: datetime
+) -> None:
+    """The suggestions on several messages at once: (conversation, event, best first)."""
     rows = [
         {
             "tenant_id": conn.tenant_id,
@@ -53,6 +60,7 @@ async def save(
             "reason": s.reason,
             "created_at": now,
         }
+        for conversation_id, event_id, ranked in offers
         for rank, s in enumerate(ranked, 1)
     ]
     await conn.insert_new(suggestion, rows)

@@ -16,8 +16,10 @@ from scrm.identity.service import address
 from scrm.push import rules, store
 from scrm.push.rules import Verdict
 from scrm.seal import new_id
+from scrm.timeline import collision
 from scrm.timeline import service as timeline
 from scrm.timeline.rules import Talk
+from scrm.timeline.store import conversations
 
 _TEXT_MAX = 4000
 _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
@@ -35,6 +37,8 @@ class Word:
     code: str = ""
     staff_id: int | None = None
     deadline_at: datetime | None = None
+    #: What the page had seen of colleagues' replies (`collision.marks`); "" asks nothing.
+    seen: str = ""
 
     @property
     def kind(self) -> Literal["text", "image", "welcome"]:
@@ -74,10 +78,15 @@ async def check(conn: Conn, plugged: Plugged, talk: Talk, *, in_app: bool, now: 
 
 
 async def say(conn: Conn, plugged: Plugged, talk: Talk, word: Word, *, now: datetime) -> Said:
-    """Queue it for the channel. Raises `BadInput` (nothing to say) or `Conflict` (may not go out by API)."""
+    """Queue it for the channel. Raises `BadInput` (nothing to say) or `Conflict` (may not go out by API),
+    of which `Answered` says that a colleague was faster.
+    """
     _readable(word)
+    talk = await _held(conn, talk)
     if repeated := await _before(conn, talk, word):
         return Said(event_ids=(repeated.event_id,), repeated=True)
+    if word.seen:
+        await collision.demand_seen(conn, talk, word.seen, me=word.staff_id, now=now)
     left = None
     if not word.code:
         verdict = await check(conn, plugged, talk, in_app=False, now=now)
@@ -99,6 +108,7 @@ async def record(
     Not `certain`: the app gave no answer in time; saying later that it did makes it unconfirmed.
     """
     _readable(word)
+    talk = await _held(conn, talk)
     state: Literal["unconfirmed", "unknown"] = "unconfirmed" if certain else "unknown"
     before = await _before(conn, talk, word)
     if before is not None:
@@ -106,6 +116,12 @@ async def record(
             await outbox.finish(conn, before.outbox_id, "unconfirmed", now=now)
         return Said(event_ids=(before.event_id,), repeated=True)
     return await _write(conn, plugged, talk, word, [word.text.strip()], state=state, now=now)
+
+
+async def _held(conn: Conn, talk: Talk) -> Talk:
+    """As it is now: between the page's look and ours its session may have ended."""
+    held = await conversations.hold(conn, [talk.node_id])
+    return next((t for t in held if t.conversation_id == talk.conversation_id), talk)
 
 
 def _readable(word: Word) -> None:
@@ -146,13 +162,13 @@ async def _write(
     now: datetime,
 ) -> Said:
     handle = (await nodes.handles(conn, [talk.node_id]))[talk.node_id]
-    media_id = await store.add_media(conn, word.media, f"node:{talk.node_id}", now=now) if word.media else 0
+    media_id = await store.add_media(conn, word.media, talk.node_id, now=now) if word.media else 0
     lane = conn.vault.lane(talk.account_id, f"out:{talk.node_id}:{talk.thread}")
     event_ids = []
     for number, text in enumerate(texts):
         at = now + timedelta(microseconds=number)
         key = f"{word.key}:{number}"
-        entry = await _entry(conn, plugged, talk, handle, word, text, key, lane, at=at)
+        entry = await _entry(conn, plugged, talk, handle, word, text, key, lane, at=at, media_id=media_id)
         await timeline.append(conn, [entry], {address(handle): talk.node_id}, now=now)
         load = Load(
             handle_kind=handle.kind,
@@ -192,6 +208,7 @@ async def _entry(
     lane: bytes,
     *,
     at: datetime,
+    media_id: int,
 ) -> timeline.Entry:
     source_key = f"ours:{key}"
     envelope = Envelope(
@@ -200,6 +217,7 @@ async def _entry(
         at=at,
         handles=(Handle(kind=handle.kind, scope=handle.scope, value=handle.value, part="other"),),
         text=text or "[图片]",
+        body={"media": _media(conn, media_id, word.media)} if word.media else {},
         thread=talk.thread,
     )
     return timeline.Entry(
@@ -211,6 +229,12 @@ async def _entry(
         inbox_id=await inbox.add_ours(conn, talk.account_id, source_key, lane, now=at),
         staff_id=word.staff_id,
     )
+
+
+def _media(conn: Conn, media_id: int, one: Media) -> dict[str, str | int]:
+    """How an event names the file it came with."""
+    public = conn.vault.public("media", media_id)
+    return {"id": public, "name": one.name, "mime": one.mime, "size": len(one.content)}
 
 
 async def opened(conn: Conn, row: outbox.Sending) -> Push:

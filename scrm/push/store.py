@@ -39,9 +39,12 @@ async def used(conn: Conn, conversation_id: int, *, since: datetime) -> Used:
     return Used(at=tuple(r.created_at for r in await conn.rows(stmt.order_by(c.created_at.desc()).limit(50))))
 
 
-async def add_media(conn: Conn, one: Media, owner: str, *, now: datetime) -> int:
-    media_id = new_id()
-    content = await conn.seal(owner, one.content, "media", media_id, "content")
+async def add_media(
+    conn: Conn, one: Media, node_id: int, *, now: datetime, media_id: int | None = None
+) -> int:
+    """Keep a file exchanged with a customer, sealed with their key. A given id makes a repeat harmless."""
+    media_id = media_id or new_id()
+    content = await conn.seal(f"node:{node_id}", one.content, "media", media_id, "content")
     row = {
         "tenant_id": conn.tenant_id,
         "media_id": media_id,
@@ -49,9 +52,19 @@ async def add_media(conn: Conn, one: Media, owner: str, *, now: datetime) -> int
         "mime": one.mime,
         "content": content,
         "created_at": now,
+        "node_id": node_id,
     }
-    await conn.run(sa.insert(media), [row])
+    await conn.insert_new(media, [row])
     return media_id
+
+
+async def owner_of(conn: Conn, media_id: int) -> int | None:
+    """The customer a file was exchanged with; None when there is no such file."""
+    c = media.c
+    found: int | None = await conn.scalar(
+        sa.select(c.node_id).where(c.tenant_id == conn.tenant_id, c.media_id == media_id)
+    )
+    return found
 
 
 async def media_of(conn: Conn, media_ids: Sequence[int]) -> dict[int, Media]:

@@ -28,9 +28,22 @@ _STATE_LIFE = timedelta(minutes=5)
 
 
 async def add(
-    conn: Conn, *, login: str, name: str, role: str, team: str = "", password: str = "", now: datetime
+    conn: Conn,
+    *,
+    login: str,
+    name: str,
+    role: str,
+    team: str = "",
+    password: str = "",
+    capacity: int | None = None,
+    now: datetime,
 ) -> int:
-    """Add or change a member; the id. Raises `BadInput` for an unknown role or a short password."""
+    """Add or change a member; the id. Raises `BadInput` for an unknown role or a short password.
+
+    `capacity` is how many conversations they take at the same time; None leaves it as it is.
+    """
+    if capacity is not None and not 0 <= capacity <= 1000:
+        raise BadInput("同时接待的会话数应在 0 到 1000 之间。")
     if role not in ROLES:
         raise BadInput(f"角色只能是 {'、'.join(ROLES)}，现在是 {role!r}。")
     if password and len(password) < 10:
@@ -40,6 +53,8 @@ async def add(
     staff_id = await store.add(
         conn, login=login, name=name, role=role, team_id=team_id, password=hashed, now=now
     )
+    if capacity is not None:
+        await store.set_capacity(conn, staff_id, capacity)
     # Whoever was signed in with the old password or role signs in again.
     await store.end_sessions(conn, staff_id, now=now)
     return staff_id
@@ -56,12 +71,15 @@ async def fits(hashed: str, password: str) -> bool:
     return await asyncio.get_running_loop().run_in_executor(_hashing, _verify, hashed, password)
 
 
-async def check_in(conn: Conn, login: str, *, good: bool, now: datetime) -> int | None:
-    """The member's id, or None; `good` is what `fits` said. Ten failures close the login for 15 minutes."""
-    row = await store.by_login(conn, login)
+async def check_in(conn: Conn, login: str, *, good: bool, hashed: str, now: datetime) -> int | None:
+    """The member's id, or None; `good` is what `fits` said of `hashed`.
+
+    Ten failures close the login for 15 minutes. A password that was changed meanwhile fits no longer.
+    """
+    row = await store.by_login(conn, login, lock=True)
     if row is None or row.state != "active" or (row.locked_until and row.locked_until > now):
         return None
-    if not good:
+    if not good or row.password != hashed:
         locked = now + _LOCK if row.failures + 1 >= _MAX_FAILURES else None
         await store.count_failure(conn, row.staff_id, locked_until=locked)
         return None

@@ -60,6 +60,13 @@ async def add(
     )
 
 
+async def set_capacity(conn: Conn, staff_id: int, capacity: int) -> None:
+    """How many conversations they take at the same time."""
+    c = staff.c
+    stmt = sa.update(staff).where(c.tenant_id == conn.tenant_id, c.staff_id == staff_id)
+    await conn.run(stmt.values(capacity=capacity))
+
+
 async def all_members(conn: Conn) -> list[Member]:
     c = staff.c
     stmt = sa.select(*_MEMBER).where(c.tenant_id == conn.tenant_id).order_by(c.login).limit(1000)
@@ -73,11 +80,12 @@ async def members(conn: Conn, ids: Sequence[int]) -> dict[int, Member]:
     return {r.staff_id: Member(**r._mapping) for r in await conn.rows(stmt)} if ids else {}
 
 
-async def by_login(conn: Conn, login: str) -> Any:
-    """Id, password hash, failures, lock and state; None when unknown."""
+async def by_login(conn: Conn, login: str, *, lock: bool = False) -> Any:
+    """Id, password hash, failures, lock and state; None when unknown. `lock`: they are going to change."""
     c = staff.c
     columns = (c.staff_id, c.password, c.failures, c.locked_until, c.state)
-    return await conn.row(sa.select(*columns).where(c.tenant_id == conn.tenant_id, c.login == login))
+    stmt = sa.select(*columns).where(c.tenant_id == conn.tenant_id, c.login == login)
+    return await conn.row(stmt.with_for_update() if lock else stmt)
 
 
 async def count_failure(conn: Conn, staff_id: int, *, locked_until: datetime | None) -> None:

@@ -54,6 +54,15 @@ class Talk:
     last_kind: str
     last_direction: str
     version: int
+    #: new (nobody has answered since it was opened) | open | closed
+    state: str = "open"
+    #: Put off until then; once it has passed, the conversation asks for attention again.
+    snooze_until: datetime | None = None
+    closed_at: datetime | None = None
+    #: When it was given to the rep automatically; None once they have answered, or when somebody chose them.
+    offered_at: datetime | None = None
+    #: Who of us talked last with this customer here.
+    last_rep_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +97,7 @@ def begin(
         last_kind="",
         last_direction="none",
         version=0,
+        state="new",
     )
 
 
@@ -110,7 +120,27 @@ def advance(talk: Talk, step: Step) -> Talk:
             "last_kind": step.kind,
             "last_direction": step.direction,
         }
-    return replace(talk, **moved)
+    return replace(talk, **moved | _standing(talk, step, moved["waiting_since"]))
+
+
+def _standing(talk: Talk, step: Step, waiting_since: datetime | None) -> dict[str, Any]:
+    """The customer's words end a pause and open what was closed; a rep's words settle who has it."""
+    if not step.kind.startswith(_TALK):
+        return {}
+    if step.direction == "in" and waiting_since is not None:
+        state = "new" if talk.state == "closed" else talk.state
+        return {"state": state, "snooze_until": None, "closed_at": None}
+    if step.direction != "out" or step.staff_id is None or waiting_since is not None:
+        return {}
+    if talk.closed_at is not None and step.at <= talk.closed_at:
+        return {"last_rep_id": step.staff_id}  # said before it was closed, told to us afterwards
+    return {
+        "state": "open",
+        "snooze_until": None,
+        "closed_at": None,
+        "offered_at": None,
+        "last_rep_id": step.staff_id,
+    }
 
 
 def _session(talk: Talk, step: Step) -> str:

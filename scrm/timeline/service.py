@@ -44,7 +44,7 @@ async def append(
 ) -> Appended:
     """Insert what is new, supersede what reads differently on replay, leave the rest. Idempotent."""
     owners = {e.event_id: _partner(e, nodes) for e in entries}
-    talks = await _conversations(conn, entries, owners)
+    talks = await _conversations(conn, entries, owners, now=now)
     rows = [_row(e, owners[e.event_id], talks.get(e.event_id), now) for e in entries]
     new = await events.insert(conn, rows)
     for e, row in zip(entries, rows, strict=True):
@@ -90,18 +90,21 @@ def _row(entry: Entry, node_id: int | None, talk: Talk | None, now: datetime) ->
 
 
 async def _conversations(
-    conn: Conn, entries: Sequence[Entry], owners: Mapping[int, int | None]
+    conn: Conn, entries: Sequence[Entry], owners: Mapping[int, int | None], *, now: datetime
 ) -> dict[int, Talk]:
     """The conversation of each talking event, as it was before the batch."""
     talking = [e for e in entries if owners[e.event_id] and rules.opens_conversation(e.envelope)]
-    known = await conversations.of_nodes(conn, {n for e in talking if (n := owners[e.event_id])})
+    known = await conversations.hold(conn, {n for e in talking if (n := owners[e.event_id])})
     talks = {(t.account_id, t.node_id, t.thread): t for t in known}
+    fresh = {}
     for e in talking:
         key = (e.account_id, owners[e.event_id] or 0, e.envelope.thread)
-        if key not in talks:
-            talks[key] = rules.begin(
+        if key not in talks and key not in fresh:
+            fresh[key] = rules.begin(
                 _step(e), new_id(), account_id=key[0], node_id=key[1], thread=key[2], team_id=e.team_id
             )
+    begun = await conversations.start(conn, list(fresh.values()), now=now)
+    talks |= {(t.account_id, t.node_id, t.thread): t for t in begun}
     return {e.event_id: talks[e.account_id, owners[e.event_id] or 0, e.envelope.thread] for e in talking}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -94,6 +96,42 @@ async def test_loading_one_tenant_leaves_the_others(database: Database) -> None:
             await directory.load(conn)
 
     assert [p.account.slug for t in (1, 2) for p in directory.all(t)] == ["shop-1", "shop-2"]
+
+
+@dataclass
+class Dawdling:
+    """A connection whose answers take until `go`."""
+
+    conn: Conn
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.conn, name)
+
+    async def rows(self, stmt: sa.Executable) -> Any:
+        found = await self.conn.rows(stmt)
+        self.looked.set()
+        await self.go.wait()
+        return found
+
+
+async def test_an_older_look_that_takes_longer_does_not_hide_what_was_added_meanwhile(
+    database: Database,
+) -> None:
+    directory = Directory()
+    async with database.read(1) as before:
+        slow = Dawdling(before)
+        older = asyncio.create_task(directory.load(cast(Conn, slow)))
+        await slow.looked.wait()
+        async with database.begin(1) as conn:
+            await add(conn)
+        async with database.read(1) as conn:
+            await directory.load(conn)
+        slow.go.set()
+        await older
+
+    assert directory.by_slug("shop")
 
 
 async def test_a_slug_belongs_to_one_tenant(database: Database) -> None:

@@ -25,8 +25,9 @@ async def hire(
 
 
 async def knock(conn: Conn, password: str = PASSWORD, *, after_s: float = 0, login: str = "li") -> int | None:
-    good = await service.fits(await service.hash_of(conn, login), password)
-    return await service.check_in(conn, login, good=good, now=later(after_s))
+    hashed = await service.hash_of(conn, login)
+    good = await service.fits(hashed, password)
+    return await service.check_in(conn, login, good=good, hashed=hashed, now=later(after_s))
 
 
 async def test_the_right_password_opens(database: Database) -> None:

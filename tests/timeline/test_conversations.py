@@ -66,7 +66,7 @@ async def test_reading_and_a_vendors_refusal_are_kept(database: Database) -> Non
         await conversations.set_session(conn, ident, "human")
         await settle(conn, entry(said("又", at=later(4)), "2"))
 
-        ((talk, read_at),) = await conversations.queue(conn, everything, "all", limit=9)
+        ((talk, read_at),) = await conversations.queue(conn, everything, "all", now=NOW, limit=9)
         assert (talk.session, read_at) == ("human", later(3))
 
 
@@ -150,10 +150,10 @@ async def _names(conn: Conn, node_ids: set[int]) -> set[str]:
 async def test_the_queue_shows_what_the_scope_allows(
     conn: Conn, who: Actor, sees: set[str], which: conversations.Filter
 ) -> None:
-    found = await conversations.queue(conn, scope(who), which, limit=99)
+    found = await conversations.queue(conn, scope(who), which, now=NOW, limit=99)
 
     assert await _names(conn, {talk.node_id for talk, _ in found}) == sees
-    assert await conversations.waiting_count(conn, scope(who)) == len(sees)
+    assert await conversations.waiting_count(conn, scope(who), now=NOW) == len(sees)
 
 
 @by_actor
@@ -189,14 +189,14 @@ async def test_persons_and_nodes_are_visible_with_a_conversation_only(
 @by_actor
 async def test_narrower_filters_never_widen_the_scope(conn: Conn, who: Actor, sees: set[str]) -> None:
     for which in ("mine", "unassigned"):
-        found = await conversations.queue(conn, scope(who), which, limit=99)
+        found = await conversations.queue(conn, scope(who), which, now=NOW, limit=99)
         for talk, _ in found:
             assert await _names(conn, {talk.node_id}) <= sees
             assert talk.rep_id == (who.staff_id if which == "mine" else None)
 
 
 async def test_no_scope_sees_nothing_and_nothing_asked_is_nothing_found(conn: Conn) -> None:
-    assert await conversations.queue(conn, NOTHING, "all", limit=9) == []
+    assert await conversations.queue(conn, NOTHING, "all", now=NOW, limit=9) == []
     assert await conversations.of_nodes(conn, []) == []
     assert await conversations.visible_nodes(conn, NOTHING, []) == set()
     assert await conversations.of_id(conn, 1) is None
@@ -209,7 +209,7 @@ async def test_the_queue_pages_without_gap_or_double(database: Database, which: 
         for n in range(11):
             await settle(conn, entry(said(by=f"c{n:02}", at=later(n // 3)), f"k{n}"))  # several at once
         shown, before = [], None
-        while page := await conversations.queue(conn, everything, which, before=before, limit=4):
+        while page := await conversations.queue(conn, everything, which, before=before, now=NOW, limit=4):
             shown += [talk for talk, _ in page]
             last = shown[-1]
             before = (last.waiting_since or NOW if which == "waiting" else last.last_at, last.conversation_id)

@@ -13,7 +13,7 @@ from scrm.schema import conversation, node_person, staff
 from scrm.staff.rules import Scope
 from scrm.timeline.rules import Talk
 
-Filter = Literal["waiting", "mine", "unassigned", "all"]
+Filter = Literal["waiting", "mine", "unassigned", "snoozed", "closed", "all"]
 _TALK = [conversation.c[name] for name in Talk.__slots__]
 _KEY = ["tenant_id", "account_id", "node_id", "thread"]
 _OF_NODES = (
@@ -24,6 +24,8 @@ _OF_NODES = (
     )
     .order_by(conversation.c.last_at.desc(), conversation.c.conversation_id)
 )
+# In one order, so that two transactions never wait for each other in a circle.
+_HOLD = _OF_NODES.order_by(None).order_by(conversation.c.conversation_id).with_for_update()
 
 
 def visible(scope: Scope) -> sa.ColumnElement[bool]:
@@ -50,6 +52,14 @@ async def of_nodes(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
     return [Talk(**r._mapping) for r in rows]
 
 
+async def hold(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
+    """The same, held for this transaction: what is read here may be written back changed."""
+    if not node_ids:
+        return []
+    rows = await conn.rows(_HOLD, {"tenant": conn.tenant_id, "nodes": list(node_ids)})
+    return [Talk(**r._mapping) for r in rows]
+
+
 async def visible_of_nodes(conn: Conn, scope: Scope, node_ids: Collection[int]) -> list[Talk]:
     """Those of them this scope may see, the latest first."""
     c = conversation.c
@@ -67,10 +77,21 @@ async def visible_ids(conn: Conn, scope: Scope, conversation_ids: Collection[int
     return {r.conversation_id for r in await conn.rows(stmt)} if conversation_ids else set()
 
 
+async def start(conn: Conn, talks: Sequence[Talk], *, now: datetime) -> list[Talk]:
+    """Conversations nobody has had yet, as they are now and held: another process may have been faster."""
+    if not conn.many or not talks:
+        return list(talks)
+    await conn.insert_new(conversation, _rows(conn, talks, now))
+    return await hold(conn, {t.node_id for t in talks})
+
+
 async def save(conn: Conn, talks: Sequence[Talk], *, now: datetime) -> None:
+    await conn.upsert(conversation, _rows(conn, talks, now), key=_KEY, change=_moved)
+
+
+def _rows(conn: Conn, talks: Sequence[Talk], now: datetime) -> list[dict[str, Any]]:
     first = {"tenant_id": conn.tenant_id, "created_at": now}
-    rows = [first | {name: getattr(t, name) for name in Talk.__slots__} for t in talks]
-    await conn.upsert(conversation, rows, key=_KEY, change=_moved)
+    return [first | {name: getattr(t, name) for name in Talk.__slots__} for t in talks]
 
 
 def _moved(new: Any) -> dict[str, Any]:
@@ -78,13 +99,13 @@ def _moved(new: Any) -> dict[str, Any]:
     return {name: new[name] for name in Talk.__slots__ if name not in kept}
 
 
-async def get(conn: Conn, conversation_id: int, scope: Scope) -> Talk | None:
-    """The conversation, if this scope may see it."""
+async def get(conn: Conn, conversation_id: int, scope: Scope, *, lock: bool = False) -> Talk | None:
+    """The conversation, if this scope may see it; `lock` when it is going to be moved."""
     c = conversation.c
     stmt = sa.select(*_TALK).where(
         c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id, visible(scope)
     )
-    row = await conn.row(stmt)
+    row = await conn.row(stmt.with_for_update(of=conversation) if lock else stmt)
     return Talk(**row._mapping) if row else None
 
 
@@ -98,24 +119,24 @@ async def queue(
     scope: Scope,
     which: Filter,
     *,
+    now: datetime,
     before: tuple[datetime, int] | None = None,
     limit: int,
 ) -> list[tuple[Talk, datetime | None]]:
     """Conversations with when they were last read: waiting ones longest first, others newest first."""
     c = conversation.c
     stmt = sa.select(*_TALK, c.read_at).where(c.tenant_id == conn.tenant_id, visible(scope))
-    if which == "waiting":
-        stmt = stmt.where(c.waiting_since.is_not(None)).order_by(c.waiting_since, c.conversation_id)
-        column, forward = c.waiting_since, True
+    stmt = stmt.where(_listed(which, scope, now))
+    forward = which == "waiting"
+    column: Any = sa.func.coalesce(c.waiting_since, c.snooze_until) if forward else c.last_at
+    if forward:
+        stmt = stmt.order_by(column, c.conversation_id)
     else:
-        stmt = stmt.order_by(c.last_at.desc(), c.conversation_id.desc())
-        column, forward = c.last_at, False
-    if which == "mine":
-        stmt = stmt.where(c.rep_id == scope.rep_id)
-    elif which == "unassigned":
-        stmt = stmt.where(c.rep_id.is_(None))
+        stmt = stmt.order_by(column.desc(), c.conversation_id.desc())
     if before is not None:
-        place = sa.tuple_(sa.literal(before[0], column.type), sa.literal(before[1], c.conversation_id.type))
+        place = sa.tuple_(
+            sa.literal(before[0], c.last_at.type), sa.literal(before[1], c.conversation_id.type)
+        )
         here = sa.tuple_(column, c.conversation_id)
         stmt = stmt.where(here > place if forward else here < place)
     found = []
@@ -126,17 +147,37 @@ async def queue(
     return found
 
 
-async def waiting_count(conn: Conn, scope: Scope) -> int:
+def _listed(which: Filter, scope: Scope, now: datetime) -> sa.ColumnElement[bool]:
+    c = conversation.c
+    put_off = c.snooze_until > now
+    here = sa.or_(c.snooze_until.is_(None), c.snooze_until <= now)
+    listed: dict[Filter, sa.ColumnElement[bool]] = {
+        # Put off and due again asks for attention like a question.
+        "waiting": sa.and_(sa.or_(c.waiting_since.is_not(None), c.snooze_until.is_not(None)), here),
+        "mine": sa.and_(c.rep_id == scope.rep_id, c.state != "closed"),
+        "unassigned": sa.and_(c.rep_id.is_(None), c.state != "closed"),
+        "snoozed": put_off,
+        "closed": c.state == "closed",
+        "all": sa.true(),
+    }
+    return listed[which]
+
+
+async def waiting_count(conn: Conn, scope: Scope, *, now: datetime) -> int:
     c = conversation.c
     stmt = sa.select(sa.func.count()).where(
-        c.tenant_id == conn.tenant_id, visible(scope), c.waiting_since.is_not(None)
+        c.tenant_id == conn.tenant_id, visible(scope), _listed("waiting", scope, now)
     )
     return int(await conn.scalar(stmt) or 0)
 
 
 async def mark_read(conn: Conn, conversation_id: int, *, now: datetime) -> None:
     c = conversation.c
-    stmt = sa.update(conversation).where(c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id)
+    stmt = sa.update(conversation).where(
+        c.tenant_id == conn.tenant_id,
+        c.conversation_id == conversation_id,
+        sa.or_(c.read_at.is_(None), c.read_at < now),
+    )
     await conn.run(stmt.values(read_at=now))
 
 
