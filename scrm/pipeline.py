@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import ModuleType
+from typing import Literal
 
 import structlog
 
@@ -24,8 +26,10 @@ from scrm.playbook.ranking import Suggestion
 from scrm.playbook.service import Library
 from scrm.push import service as push
 from scrm.seal import new_id
+from scrm.shapes import bounded
 from scrm.staff import store as staff
 from scrm.timeline import service as timeline
+from scrm.timeline import words
 from scrm.timeline.rules import Talk
 from scrm.timeline.store import conversations, events
 
@@ -69,16 +73,34 @@ class Pipeline:
     # -- settle --------------------------------------------------------------------------------------------
     async def settle(self, tenant_id: int) -> int:
         now = utcnow()
-        async with self.db.read(tenant_id) as conn:
-            items = await inbox.claim(conn, "new", now=now, limit=self.settle_rows)
-        understood, failed = self._translate(items, now)
-        if failed:
-            async with self.db.begin(tenant_id) as conn:
-                for item, why in failed:
-                    await inbox.put_back(conn, item, "translate", why, now=now, max_attempts=1)
-        if understood:
-            await self._settle(tenant_id, understood)
+        async with self._claimed(tenant_id, "new", now) as items:
+            await self._know(tenant_id, items)
+            understood, failed = self._translate(items, now)
+            if failed:
+                async with self.db.begin(tenant_id) as conn:
+                    for item, why in failed:
+                        await inbox.put_back(conn, item, "translate", why, now=now, max_attempts=1)
+            if understood:
+                await self._settle(tenant_id, understood)
         return len(items)
+
+    @asynccontextmanager
+    async def _claimed(
+        self, tenant_id: int, state: Literal["new", "settled"], now: datetime
+    ) -> AsyncIterator[list[Item]]:
+        """Rows that no other process works on while the block lasts."""
+        async with AsyncExitStack() as held:
+            conn = await held.enter_async_context(self.db.watch(tenant_id))
+            items = await inbox.own(conn, state, now=now, limit=self.settle_rows)
+            if not conn.many:
+                await held.aclose()  # a view that stays open keeps SQLite's log from being emptied
+            yield items
+
+    async def _know(self, tenant_id: int, items: Sequence[Item]) -> None:
+        """An account that was added in another process a moment ago must not cost its first rows anything."""
+        if any(self.directory.plug_of(i.account_id) is None for i in items):
+            async with self.db.read(tenant_id) as conn:
+                await self.directory.load(conn)
 
     def _translate(self, items: Sequence[Item], now: datetime) -> tuple[list[_Read], list[tuple[Item, str]]]:
         understood, failed = [], []
@@ -86,6 +108,7 @@ class Pipeline:
             try:
                 understood.append(self._understand(item, now))
             except ScrmError as error:
+                log.warning("not translated", inbox_id=item.inbox_id, error=type(error).__name__)
                 failed.append((item, error.sentence))
             except Exception as error:
                 log.exception("translate failed", inbox_id=item.inbox_id)
@@ -102,9 +125,9 @@ class Pipeline:
             raw = Raw(source_key=item.source_key, lane="", payload=item.payload)
             for made in translator.translate(self.context(plugged, now), raw):
                 if isinstance(made, Pull):
-                    read.pulls.append(made)
+                    read.pulls.append(words.asked(made))
                 else:
-                    read.envelopes.append(made)
+                    read.envelopes.append(words.kept(made))
         return read
 
     async def _settle(self, tenant_id: int, batch: list[_Read]) -> None:
@@ -128,6 +151,7 @@ class Pipeline:
                 )
 
     async def _write(self, conn: Conn, batch: list[_Read], *, now: datetime) -> None:
+        await inbox.mark(conn, [r.item.inbox_id for r in batch], "settled")
         entries = await self._entries(conn, batch)
         sightings = [
             identity.Sighting(
@@ -142,15 +166,14 @@ class Pipeline:
         resolved = await identity.resolve(conn, sightings, now)
         appended = await timeline.append(conn, entries, resolved.nodes, now=now)
         failed = await _failed_pushes(conn, entries, now=now)
-        await self._due(conn, batch, entries, resolved, now=now)
-        await inbox.mark(conn, [r.item.inbox_id for r in batch], "settled", now=now)
+        await self._due(conn, batch, entries, resolved)
         changes = [
             Change(topic=f"node:{node_id}", ident=event_id, version=1)
             for node_id, ids in appended.by_node.items()
             for event_id in ids
         ]
         changes += failed + queue_changes(appended.talks)
-        conn.after_commit(lambda: self.live.publish(changes))
+        conn.after_commit(lambda: self.live.publish(conn.tenant_id, changes))
         conn.after_commit(self.wakes.react)
         if any(r.pulls for r in batch) or resolved.new:
             conn.after_commit(self.wakes.due)
@@ -163,7 +186,7 @@ class Pipeline:
                 event_id=new_id(),
                 account_id=r.item.account_id,
                 team_id=r.plugged.team_id,
-                source_key=f"{r.item.source_key}#{e.suffix}" if e.suffix else r.item.source_key,
+                source_key=bounded(f"{r.item.source_key}#{e.suffix}") if e.suffix else r.item.source_key,
                 envelope=e,
                 inbox_id=r.item.inbox_id,
                 staff_id=known.get((r.plugged.account.realm, e.staff)),
@@ -178,8 +201,6 @@ class Pipeline:
         batch: list[_Read],
         entries: Sequence[timeline.Entry],
         resolved: identity.Resolved,
-        *,
-        now: datetime,
     ) -> None:
         """What must be fetched: streams that were announced, and profiles of people never met before."""
         wanted: list[tuple[jobs.Kind, str, int, dict[str, object]]] = []
@@ -196,20 +217,24 @@ class Pipeline:
                 if isinstance(self.directory.by_id(e.account_id).plug, Enriches):
                     key = f"{e.account_id}:{node_id}"
                     wanted.append(("enrich", key, e.account_id, {"node_id": node_id}))
-        await jobs.put_all(conn, wanted, at=now)
+        if wanted:
+            await jobs.put_all(conn, wanted, at=await conn.now())
 
     # -- react ---------------------------------------------------------------------------------------------
     async def react(self, tenant_id: int) -> int:
         now = utcnow()
+        async with self._claimed(tenant_id, "settled", now) as items:
+            if items:
+                await self._know(tenant_id, items)
+                await self._react(tenant_id, await self._decided(tenant_id, items))
+        return len(items)
+
+    async def _decided(self, tenant_id: int, items: Sequence[Item]) -> list[_Reaction]:
         async with self.db.read(tenant_id) as conn:
-            items = await inbox.claim(conn, "settled", now=now, limit=self.settle_rows)
             found = await events.by_inbox(conn, [i.inbox_id for i in items])
             talks = {e.conversation_id for batch in found.values() for e in batch if e.conversation_id}
             used = await suggestions.recently_used(conn, talks)
-            decided = [await self._decide(conn, i, found.get(i.inbox_id, []), used) for i in items]
-        if items:
-            await self._react(tenant_id, decided)
-        return len(items)
+            return [await self._decide(conn, i, found.get(i.inbox_id, []), used) for i in items]
 
     async def _decide(
         self, conn: Conn, item: Item, found: Sequence[events.Stored], used: Mapping[int, set[str]]
@@ -225,6 +250,8 @@ class Pipeline:
                 elif event.direction == "in":
                     sent = used.get(event.conversation_id, set())
                     reaction.advice.append((event, await self._advise(conn, event, sent)))
+        except Unavailable:
+            raise  # the database, not this row: its tries are not used up
         except Exception as error:
             log.exception("react failed", inbox_id=item.inbox_id)
             reaction.error = f"生成建议时出错：{type(error).__name__}"
@@ -268,22 +295,26 @@ class Pipeline:
 
     async def _apply(self, conn: Conn, batch: list[_Reaction], *, now: datetime) -> None:
         changes = []
+        await inbox.mark(conn, [r.item.inbox_id for r in batch if not r.error], "done")
         for reaction in batch:
             if reaction.error:
                 await inbox.put_back(
                     conn, reaction.item, "react", reaction.error, now=now, max_attempts=self.max_attempts
                 )
-            for event, ranked in reaction.advice:
-                await suggestions.save(conn, event.conversation_id or 0, event.event_id, ranked, now=now)
-                changes.append(Change(topic=f"node:{event.node_id}", ident=event.event_id, version=2))
-            for greeting in reaction.greetings:
-                talk = await conversations.of_id(conn, greeting.conversation_id)
-                if talk is not None:
-                    await push.say(conn, greeting.plugged, talk, greeting.word, now=now)
-                    conn.after_commit(self.wakes.send)
-        done = [r.item.inbox_id for r in batch if not r.error]
-        await inbox.mark(conn, done, "done", now=now)
-        conn.after_commit(lambda: self.live.publish(changes))
+        advice = [one for reaction in batch for one in reaction.advice]
+        offers = [(event.conversation_id or 0, event.event_id, ranked) for event, ranked in advice]
+        await suggestions.save_all(conn, offers, now=now)
+        changes += [
+            Change(topic=f"node:{event.node_id}", ident=event.event_id, version=2) for event, _ in advice
+        ]
+        greetings = [greeting for reaction in batch for greeting in reaction.greetings]
+        # Conversations are held in one order everywhere, or two processes would wait in a circle.
+        for greeting in sorted(greetings, key=lambda g: g.conversation_id):
+            talk = await conversations.of_id(conn, greeting.conversation_id)
+            if talk is not None:
+                await push.say(conn, greeting.plugged, talk, greeting.word, now=now)
+                conn.after_commit(self.wakes.send)
+        conn.after_commit(lambda: self.live.publish(conn.tenant_id, changes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

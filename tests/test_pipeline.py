@@ -23,6 +23,7 @@ from tests.ground import (
     Fetching,
     House,
     Talking,
+    Unwritable,
     answered,
     dump,
     handle,
@@ -40,7 +41,7 @@ GREETING = script(
 )
 PRICE = script("price")
 #: Fits no text column: storing it fails.
-POISON = "\ud800"
+POISON = Unwritable("\ud800")
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +102,7 @@ async def test_a_message_goes_from_the_inbox_to_the_timeline_to_advice(home: Hou
 
 
 async def test_open_screens_hear_of_node_and_queue_after_the_commit(home: House) -> None:
-    with home.live.subscribe(["team:0"]) as queue:
+    with home.live.subscribe(1, ["team:0"]) as queue:
         await home.take({"m1": [ask()]})
         assert await queue.take(0) == []
         await settle(home)
@@ -110,7 +111,7 @@ async def test_open_screens_hear_of_node_and_queue_after_the_commit(home: House)
     async with home.db.read(1) as conn:
         talk = await talk_of(conn, "anna")
         assert change.ident == talk.conversation_id
-        with home.live.subscribe([f"node:{talk.node_id}"]) as screen:
+        with home.live.subscribe(1, [f"node:{talk.node_id}"]) as screen:
             await home.take({"m2": [ask("又")]})
             await settle(home)
             assert len(await screen.take(30)) == 1
@@ -135,7 +136,7 @@ async def test_after_a_parser_fix_replay_puts_the_row_in_its_place(home: House) 
     home.channel.says[b"bad"] = [said("一", at=early)]
 
     async with home.db.begin(1) as conn:
-        assert await inbox.replay(conn, now=utcnow()) == 1
+        assert await inbox.replay(conn) == 1
     await settle(home)
 
     assert await home.texts() == ["一", "二"]
@@ -147,7 +148,7 @@ async def test_replaying_everything_with_the_same_parser_changes_no_event(home: 
     await react(home)
     async with home.db.begin(1) as conn:
         before = await dump(conn)
-        assert await inbox.replay(conn, now=utcnow(), since=utcnow() - timedelta(hours=1)) == 2
+        assert await inbox.replay(conn, since=utcnow() - timedelta(hours=1)) == 2
     await settle(home)
     await react(home)
 
@@ -376,7 +377,7 @@ async def test_a_push_the_vendor_reports_failed_is_marked_and_its_screen_told(ho
     failed = Envelope(
         kind="event.push_failed", direction="none", at=utcnow(), text="客户已拒收", failed_push="ext-1"
     )
-    with home.live.subscribe([f"node:{row.node_id}"]) as screen:
+    with home.live.subscribe(1, [f"node:{row.node_id}"]) as screen:
         await home.take({"f1": [failed]})
         await settle(home)
         heard = await screen.take(30)

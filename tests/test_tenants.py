@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateTable
 from scrm import inbox, jobs, outbox
 from scrm.contract import Envelope, Link, Media, Pull
 from scrm.db import Conn, Database, utcnow
+from scrm.desk import store as desk
 from scrm.errors import Untranslatable
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
@@ -32,7 +33,8 @@ from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.staff.rules import Scope
 from scrm.timeline.store import conversations, events
-from tests.ground import Fetching, House, dump, handle, house, installed, library, said, talk_of
+from scrm.tokens import SharedTokens
+from tests.ground import NOW, Fetching, House, dump, handle, house, installed, library, said, talk_of
 
 #: Which tenants and which release there are is no tenant's secret.
 SHARED = {"tenant", "schema_info"}
@@ -61,11 +63,13 @@ async def live_through(home: House) -> None:
     async with home.db.begin(tenant) as conn:
         await _as_staff(conn, home)
         await _as_rep(conn, home)
+        await _at_the_desk(conn)
         await _as_worker(conn)
+    await _with_tokens(home)
     home.channel.says[b"m2"] = [said("能优惠吗", at=now, handles=(anna,))]
     async with home.db.begin(tenant) as conn:
-        await inbox.replay(conn, now=utcnow())
-        await inbox.replay(conn, now=utcnow(), since=now)
+        await inbox.replay(conn)
+        await inbox.replay(conn, since=now)
     await home.pipeline.settle(tenant)
     async with home.db.read(tenant) as conn:
         await _reads(conn, home)
@@ -84,8 +88,8 @@ async def _as_staff(conn: Conn, home: House) -> None:
     await staff.open_door(conn, home.account.account_id, "/left-open", now=now)
     door = await staff.open_door(conn, home.account.account_id, "/", now=now)
     await staff.close_door(conn, home.account.account_id, door, now=now)
-    await staff.check_in(conn, "li", good=False, now=now)
-    await staff.check_in(conn, "li", good=True, now=now)
+    for good in (False, True):
+        await staff.check_in(conn, "li", good=good, hashed=await staff.hash_of(conn, "li"), now=now)
     await ledger.audit(conn, "staff:1", "look", now=now)
     await ledger.keep_answer(conn, "a", "k", b"h", 200, b"", now=now)
 
@@ -103,11 +107,37 @@ async def _as_rep(conn: Conn, home: House) -> None:
         await playbook.use(conn, talk.conversation_id, conn.vault.public("suggestion", card.suggestion_id))
 
 
+async def _at_the_desk(conn: Conn) -> None:
+    now, talk = utcnow(), await talk_of(conn, "anna")
+    (member,) = await staff_store.all_members(conn)
+    await desk.touch(conn, member.staff_id, now=now)
+    await desk.set_away(conn, member.staff_id, None)
+    await desk.set_assigned(conn, member.staff_id, now=now)
+    await desk.seat(conn, member.staff_id)
+    await desk.online(conn, None, since=now)
+    await desk.colleagues(conn, None)
+    await desk.teams(conn)
+    await desk.record(
+        conn, desk.Move(conversation_id=talk.conversation_id, rule="take", at=now, to_id=member.staff_id)
+    )
+    await desk.tried(conn, talk.conversation_id, since=now)
+
+
+async def _with_tokens(home: House) -> None:
+    async def fetch() -> tuple[str, int]:
+        return "token", 7200
+
+    tokens = SharedTokens(home.db).of(home.account.tenant_id)
+    await tokens.drop("login", await tokens.get("login", fetch))
+    await tokens.get("login", fetch)
+
+
 async def _as_worker(conn: Conn) -> None:
     for row in await outbox.claim(conn, now=utcnow(), limit=9):
         await push.opened(conn, row)
         await outbox.finish(conn, row.outbox_id, "sent", now=utcnow(), external_id="ext")
         await outbox.failed_later(conn, row.account_id, "ext", "?", now=utcnow())
+    await outbox.abandoned(conn, now=utcnow(), limit=9)
     due = await jobs.claim(conn, now=utcnow(), limit=9)
     await jobs.finish(conn, due[0])
     await jobs.postpone(conn, due[1], "?", at=utcnow())
@@ -130,8 +160,8 @@ async def _reads(conn: Conn, home: House) -> None:
     await nodes.evidence_of(conn, [talk.node_id])
     rep = Scope(rep_id=1, team_id=2)
     for which in ("all", "waiting", "mine", "unassigned"):
-        await conversations.queue(conn, rep, which, before=(now, 1), limit=9)
-    await conversations.waiting_count(conn, rep)
+        await conversations.queue(conn, rep, which, now=now, before=(now, 1), limit=9)
+    await conversations.waiting_count(conn, rep, now=now)
     await conversations.visible_nodes(conn, rep, [talk.node_id])
     await conversations.visible_of_nodes(conn, rep, [talk.node_id])
     await conversations.visible_ids(conn, rep, [talk.conversation_id])
@@ -142,7 +172,6 @@ async def _reads(conn: Conn, home: House) -> None:
     await inbox.cursor_of(conn, 1, "s")
     await inbox.page(conn, state="done", before=1, limit=9)
     await outbox.waiting(conn, now=now)
-    await outbox.abandoned(conn, now=now, limit=9)
     await outbox.page(conn, state="dead", before=1, limit=9)
     await outbox.counts(conn)
     await outbox.deliveries(conn, [1])
@@ -197,7 +226,7 @@ async def test_ids_of_one_tenant_lead_another_nowhere(homes: tuple[House, House]
         found = [
             await conversations.of_id(conn, talk.conversation_id),
             await conversations.of_nodes(conn, [talk.node_id]),
-            await conversations.queue(conn, EVERYTHING, "all", limit=9),
+            await conversations.queue(conn, EVERYTHING, "all", now=NOW, limit=9),
             await conversations.visible_nodes(conn, EVERYTHING, [talk.node_id]),
             await events.page(conn, spans, before=None, limit=9),
             await events.by_ids(conn, [e.event_id for e in told]),

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from scrm import inbox, jobs, outbox, schema, worker
+from scrm import inbox, jobs, outbox, schema
 from scrm.accounts.store import Tenant
 from scrm.contract import Polled, Pull
 from scrm.db import Database, utcnow
@@ -21,6 +21,8 @@ from scrm.errors import NotSent, Rejected, Unavailable, Unknown
 from scrm.outbox import Delivery
 from scrm.push import service as push
 from scrm.push.service import Word
+from scrm.worker import Wake, finish
+from scrm.worker.errands import POLL_EVERY
 from tests.ground import Fetching, House, house, installed, raw, said, talk_of, until
 
 
@@ -232,7 +234,7 @@ async def test_the_screen_hears_what_became_of_a_push(home: House) -> None:
     async with home.db.read(1) as conn:
         talk = await talk_of(conn, "anna")
 
-    with home.live.subscribe([f"node:{talk.node_id}"]) as screen:
+    with home.live.subscribe(1, [f"node:{talk.node_id}"]) as screen:
         async with working(home):
             await reaches(home, w1="sent")
             heard = await screen.take(30)
@@ -323,7 +325,7 @@ async def test_every_stream_is_due_again_within_a_minute_unasked(home: House) ->
     async with home.db.read(1) as conn:
         at = await jobs.next_at(conn)
     assert at is not None
-    assert at <= utcnow() + worker.POLL_EVERY
+    assert at <= utcnow() + POLL_EVERY
 
 
 async def test_what_the_vendor_knows_about_a_new_customer_enters_through_the_inbox(home: House) -> None:
@@ -419,7 +421,7 @@ async def test_stopping_lets_a_running_send_finish(home: House) -> None:
     home.worker.stop()
     gate.set()
     async with asyncio.timeout(30):
-        await worker.finish(task, home.worker)
+        await finish(task, home.worker)
 
     assert (await rows(home))["w1:0"].state == "sent"
 
@@ -438,13 +440,13 @@ async def test_stopping_does_not_wait_for_ever_and_leaves_the_lease_to_tell(home
     await entered.wait()
 
     async with asyncio.timeout(30):
-        await worker.finish(task, home.worker)
+        await finish(task, home.worker)
 
     assert (await rows(home))["w1:0"].state == "sending"
 
 
 async def test_a_wake_between_clearing_and_waiting_is_not_lost() -> None:
-    wake = worker.Wake()
+    wake = Wake()
     wake.clear()
     wake.set()  # while the loop looks for work
 
