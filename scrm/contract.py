@@ -245,6 +245,45 @@ class Visitor:
     handle: Handle | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What our own chat shows on a website before anybody has said a word."""
+
+    name: str
+    #: Pages of these origins may embed it: `https://shop.example.com`.
+    origins: frozenset[str]
+    greeting: str
+    #: `#rrggbb`, and the colour of words on it.
+    colour: str
+    ink: str
+    #: Largest upload in bytes; 0 = none.
+    upload_max: int
+    #: Somebody is there now; else when they are back, None when nobody says.
+    open: bool
+    back_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a visitor said on our own page. `key` is the page's: the same key is the same act."""
+
+    visitor: str
+    key: str
+    at: datetime
+    kind: Literal["text", "image", "file"]
+    text: str = ""
+    #: Of an upload: our id of it, its name, type and size.
+    media: Mapping[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """The site's own word on who a visitor is; `subject` names the same login again without saying it."""
+
+    subject: str
+    raw: Raw
+
+
 class Severity(StrEnum):
     OK = "ok"
     WARN = "warn"
@@ -278,7 +317,7 @@ class Connector(Protocol):
     NEEDS: tuple[Need, ...]
     #: What an admin and a rep see: 公众号, 微信客服 ...
     TITLE: str
-    #: How screens mark it: wx | oa | im | ph | app.
+    #: How screens mark it: wx | oa | im | ph | app | web.
     ICON: str
 
 
@@ -365,4 +404,25 @@ class Admits(Protocol):
 class Knows(Protocol):
     async def who(self, ctx: Context, code: str) -> Visitor:
         """Exchange a sign-in code. Raises `Refused` for a bad or used code."""
+        ...
+
+
+@runtime_checkable
+class Visits(Protocol):
+    """Our own chat: visitors of a website, served by us; what they do becomes raws like any callback."""
+
+    def site(self, ctx: Context) -> Site:
+        """What the page needs to know. Pure."""
+        ...
+
+    def guest(self, ctx: Context, visitor: str) -> Handle:
+        """A visitor's address."""
+        ...
+
+    def said(self, ctx: Context, act: Act) -> Raw:
+        """The act as it goes into the inbox; the same act gives the same source key."""
+        ...
+
+    def identify(self, ctx: Context, visitor: str, token: str) -> Login:
+        """What the site's server signed about this visitor. Raises `Refused` with a sentence."""
         ...

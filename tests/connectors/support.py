@@ -23,6 +23,7 @@ SUITE_ID = "ww4asffe99e54c0f4c"
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "wechat_oa": {"app_id": APP_ID},
     "wecom_kf": {"corp_id": CORP_ID},
+    "webchat": {"origins": "https://shop.example https://outlet.example"},
     "wecom": {"corp_id": CORP_ID, "agent_id": "1000002", "suite_id": SUITE_ID},
 }
 

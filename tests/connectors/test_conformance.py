@@ -5,7 +5,9 @@ A file is `{"about", "account"?, "cases": [...]}`; `account` adds settings. A ca
 - `callback`: the decrypted plaintext (text, or an object for JSON), with `envelope` `xml` (default), `json`,
   `compatible` or `plain`, and `receive_id` when it is not the account's own;
 - `poll`: `{"stream", "cursor", "hint"}` with `answers` by API path;
-- `enrich`: a handle, with `answers`.
+- `enrich`: a handle, with `answers`;
+- `visit`: an act of a visitor of our own chat;
+- `login`: `{"visitor", "claims"}`, signed as the site's server would.
 
 `raws` lists what must come out: `source_key`, `lane`, `urgent`, and `expect`, the envelopes and pulls, with
 every field that is not at its default. `body` is left out where it equals the fields of the plaintext.
@@ -25,13 +27,14 @@ from typing import Any
 import pytest
 
 from connectors.kit import xml
+from connectors.webchat.login import signed
 from scrm import contract
-from scrm.contract import Account, Call, Context, Envelope, Handle, Pull, Raw
+from scrm.contract import Account, Act, Call, Context, Envelope, Handle, Login, Pull, Raw
 from scrm.errors import Refused
 from tests.connectors.support import NOW, account, context, receive_id, sealed_call
 
 ROOT = Path(__file__).resolve().parents[2] / "connectors"
-CHANNELS = ("wechat_oa", "wecom_kf", "wecom")
+CHANNELS = ("wechat_oa", "wecom_kf", "wecom", "webchat")
 FILES = sorted(ROOT.glob("*/fixtures/*.json"))
 Case = dict[str, Any]
 
@@ -72,11 +75,23 @@ def raws_of(channel: str, settings: Account, case: Case) -> tuple[Raw, ...]:
         ctx = context(settings)
         raws: tuple[Raw, ...] = module.receive(ctx, call_of(channel, case)).raws
         return raws
+    if "visit" in case:
+        return (module.said(context(settings), Act(at=NOW, **case["visit"])),)
+    if "login" in case:
+        return (login_of(module, settings, case).raw,)
     ctx = context(settings, case["answers"])
     if "poll" in case:
         polled = asyncio.run(module.poll(ctx, **case["poll"]))
         return tuple(polled.raws)
     return tuple(asyncio.run(module.enrich(ctx, Handle(**case["enrich"]))))
+
+
+def login_of(module: ModuleType, settings: Account, case: Case) -> Login:
+    """The site's server signs the claims for an hour."""
+    visitor, now = case["login"]["visitor"], int(NOW.timestamp())
+    claims = {"iat": now, "exp": now + 3600, **case["login"]["claims"]}
+    login: Login = module.identify(context(settings), visitor, signed(settings.get("secret"), claims))
+    return login
 
 
 def written(value: Any) -> Any:
@@ -213,6 +228,7 @@ POWERS = {
     "wechat_oa": {"Receives", "Translates", "Sends", "Enriches", "Uploads", "Probes"},
     "wecom_kf": {"Receives", "Translates", "Polls", "Sends", "Enriches", "Uploads", "Probes"},
     "wecom": {"Receives", "Translates", "Sends", "Enriches", "Probes", "Signs", "Shows", "Admits", "Knows"},
+    "webchat": {"Translates", "Sends", "Probes", "Visits"},
 }
 
 
@@ -221,7 +237,7 @@ def test_a_connector_has_exactly_the_powers_it_should(channel: str) -> None:
     module = connector(channel)
     kinds = [
         "Receives", "Translates", "Polls", "Sends", "Enriches", "Uploads", "Probes", "Signs", "Shows",
-        "Admits", "Knows",
+        "Admits", "Knows", "Visits",
     ]  # fmt: skip
 
     assert isinstance(module, contract.Connector)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "connectors"
-CHANNELS = ("wechat_oa", "wecom_kf", "wecom")
+CHANNELS = ("wechat_oa", "wecom_kf", "wecom", "webchat")
 KIND = re.compile(r"\"(event\.[a-z_.]+[a-z]|message\.[a-z_]+)\"")
 
 
