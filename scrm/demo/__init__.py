@@ -47,6 +47,7 @@ def _words(stage: Stage) -> str:
         f"  坐席桌面   {stage.url}/inbox      用企业微信登录，选一位同事",
         f"  侧边栏     {stage.url}/s",
         f"  客户手机   {stage.phones_url}     在这里以客户身份说话",
+        f"  学校网站   {stage.platforms['shop']}     右下角就是嵌入的在线客服，可以登录成一位客户",
         f"  接口文档   {stage.url}/api/v1/openapi.json",
         "你以谁的身份登录，谁就由你来回复；其余同事照常工作。按 Ctrl-C 结束。",
     ]

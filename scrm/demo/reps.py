@@ -15,10 +15,13 @@ from connectors.kit.http import is_loopback, open_session
 from scrm.app import TENANT
 from scrm.db import utcnow
 from scrm.demo.stage import Stage
+from scrm.desk import service as desk
 from scrm.staff import service as staff
 
 #: A customer waits at least this long, so that visitors see the queue fill and empty.
 _THINKS = timedelta(seconds=8)
+#: Sooner than a silent page counts as closed.
+_GETS_UP_S = 20.0
 _OWN_WORDS = "好的，我马上帮您确认一下，稍等。"
 
 
@@ -43,9 +46,16 @@ async def work(stage: Stage, rep: Rep, *, pace_s: float, rng: random.Random, htt
     """Answer whoever has waited longest, with the best script that needs nothing filled in; for ever."""
     live = stage.service.house.live
     while True:
-        await asyncio.sleep(pace_s * rng.uniform(0.7, 1.6))
-        if not live.watched(f"rep:{rep.staff_id}"):
+        await _sit(stage, rep)
+        await asyncio.sleep(min(pace_s * rng.uniform(0.7, 1.6), _GETS_UP_S))
+        if not live.watched(TENANT, f"rep:{rep.staff_id}"):
             await _answer(stage.url, rep, http)
+
+
+async def _sit(stage: Stage, rep: Rep) -> None:
+    """At their desk, so that new conversations are given to them too."""
+    async with stage.service.house.db.begin(TENANT) as conn:
+        await desk.here(conn, rep.staff_id, now=utcnow())
 
 
 async def _answer(url: str, rep: Rep, http: ClientSession) -> None:

@@ -14,12 +14,13 @@ from importlib import import_module
 from connectors.kit.phones import phones
 from connectors.kit.world import World
 from scrm.accounts import service as accounts
-from scrm.app import TENANT, Service, listening, running
+from scrm.app import TENANT, Service, running
 from scrm.contract import Account
 from scrm.db import Conn, utcnow
 from scrm.settings import Settings
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
+from scrm.web.serving import listening
 
 COMPANY = "小橡树"
 TEAM = "课程一组"
@@ -29,6 +30,7 @@ CAST: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("school-oa", "wechat_oa", "小橡树课堂", {"app_id": APP_ID}),
     ("school-kf", "wecom_kf", "小橡树客服", {"corp_id": CORP_ID}),
     ("school", "wecom", "小橡树教育", {"corp_id": CORP_ID, "agent_id": "1000002"}),
+    ("shop", "webchat", "小橡树网校", {}),
 )
 ROLES = ("rep", "rep", "rep", "lead")
 
@@ -87,10 +89,11 @@ async def _platform(stack: AsyncExitStack, world: World, account: Account, hooks
 
 
 def _settings_of(account: Account, base: str) -> dict[str, object]:
-    own = {**account.options, **account.secrets, "api_base": base}
-    if account.channel == "wecom":
-        own["oauth_base"] = base
-    return {"slug": account.slug, "channel": account.channel, "name": account.name, **own}
+    """As an admin would write them, with the simulated platform in the place of the real one."""
+    own = {**account.options, **account.secrets, "api_base": base, "oauth_base": base, "origins": base}
+    needed = {need.name for need in accounts.connector(account.channel).NEEDS}
+    kept = {name: value for name, value in own.items() if name in needed}
+    return {"slug": account.slug, "channel": account.channel, "name": account.name, **kept}
 
 
 async def _hire(service: Service, world: World, given: list[dict[str, object]]) -> dict[str, int]:

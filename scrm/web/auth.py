@@ -8,7 +8,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from scrm.contract import Admits, Knows
-from scrm.db import utcnow
+from scrm.db import Conn, utcnow
 from scrm.errors import NotFound, NotSignedIn, Refused
 from scrm.ledger.store import audit
 from scrm.seal import token_hash
@@ -16,7 +16,9 @@ from scrm.staff import service as staff
 from scrm.staff import store
 from scrm.staff.rules import Policy
 from scrm.web import views
+from scrm.web.callers import caller_of
 from scrm.web.house import House, actor, house
+from scrm.web.limits import NOBODYS
 from scrm.web.pages import form_of, inside, locale, page, see_other, theme
 from scrm.web.routes import Route, cookie_name, same_origin
 
@@ -41,24 +43,30 @@ def _login(request: web.Request, *, name: str = "", error: str = "") -> web.Resp
 
 async def login(request: web.Request) -> web.Response:
     same_origin(request)
-    found, form, now = house(request), await form_of(request), utcnow()
+    found = house(request)
+    await found.limits.take("sign-in", NOBODYS, "", caller_of(request))
+    form, now = await form_of(request), utcnow()
     name, where = str(form.get("name", ""))[:100], inside(str(form.get("next", "")))
     tenant_id = found.directory.tenants[0].tenant_id
     async with found.db.read(tenant_id) as conn:
         hashed = await staff.hash_of(conn, name)
     good = await staff.fits(hashed, str(form.get("password", ""))[:200])
     async with found.db.begin(tenant_id) as conn:
-        staff_id = await staff.check_in(conn, name, good=good, now=now)
+        staff_id = await staff.check_in(conn, name, good=good, hashed=hashed, now=now)
         await audit(conn, f"staff:{staff_id or 0}", "sign-in" if staff_id else "sign-in.failed", now=now)
-    if staff_id is None:
+        # In one transaction: who changes the password meanwhile ends this session too.
+        token = await _opened(found, conn, staff_id) if staff_id else ""
+    if not token:
         return _login(request, name=name, error="用户名或密码不对；连续错 10 次会锁定 15 分钟。")
-    return await _enter(found, tenant_id, staff_id, where)
+    return _enter(found, token, where)
 
 
-async def _enter(found: House, tenant_id: int, staff_id: int, where: str) -> web.Response:
+async def _opened(found: House, conn: Conn, staff_id: int) -> str:
     """A new session id at every sign-in."""
-    async with found.db.begin(tenant_id) as conn:
-        token = await staff.open_session(conn, staff_id, now=utcnow(), hours=found.settings.session_h)
+    return await staff.open_session(conn, staff_id, now=utcnow(), hours=found.settings.session_h)
+
+
+def _enter(found: House, token: str, where: str) -> web.Response:
     response = see_other(where)
     _set(found, response, cookie_name(found), token, max_age=found.settings.session_h * 3600)
     return response
@@ -118,7 +126,8 @@ async def back(request: web.Request) -> web.Response:
         if staff_id is None:
             raise NotSignedIn("你的企业微信账号还没有开通，请联系管理员添加。")
         await audit(conn, f"staff:{staff_id}", "sign-in", now=now, subject=f"account:{account.account_id}")
-    response = await _enter(found, account.tenant_id, staff_id, where)
+        token = await _opened(found, conn, staff_id)
+    response = _enter(found, token, where)
     _forget(found, response, cookie_name(found, _DOOR))
     return response
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from aiohttp import web
@@ -16,7 +16,9 @@ from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.playbook.service import Library
 from scrm.settings import Settings
+from scrm.spool.host import Spool
 from scrm.staff.rules import Actor
+from scrm.web.limits import Limits
 from scrm.web.metrics import Metrics
 from scrm.web.render import Renderer
 
@@ -35,6 +37,12 @@ class House:
     #: Wakes the sender after something was queued, the reactor after something was settled.
     wake_send: Callable[[], None]
     wake_react: Callable[[], None]
+    #: Where callbacks go while the database is down; None = embedded.
+    spool: Spool | None = None
+    #: What visitors may ask.
+    limits: Limits = field(default_factory=Limits)
+    #: The same for our own people, so that visitors cannot use up what is theirs.
+    desks: Limits = field(default_factory=Limits)
 
 
 HOUSE = web.AppKey("house", House)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast, get_args
 
 from aiohttp import web
 
+from scrm.contract import Visits
 from scrm.db import Conn, utcnow
+from scrm.live import WE_TYPE, Change
 from scrm.staff.rules import Policy, scope
-from scrm.timeline.store import conversations
+from scrm.timeline.rules import Talk
+from scrm.timeline.store import conversations, visits
+from scrm.timeline.store.events import Place
 from scrm.web import views
+from scrm.web.hands import away, hands_of
 from scrm.web.house import actor, house
 from scrm.web.pages import page, place_in, see_other, talk_of
 from scrm.web.present import Desk
@@ -41,13 +47,13 @@ async def conversation_page(request: web.Request) -> web.Response:
     found = house(request)
     async with found.db.begin(actor(request).tenant_id) as conn:
         talk = await talk_of(conn, request)
-        await conversations.mark_read(conn, talk.conversation_id, now=utcnow())
+        await _read(request, conn, talk)
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
         before = place_in(conn.vault, request.query.get("before", ""))
         view = views.InboxView(
             queue=await _queue(request, desk, current=desk.cid(talk)),
-            conversation=await desk.conversation(talk, before=before),
+            conversation=await _conversation(desk, talk, before),
             customer=await desk.customer(talk),
         )
     return page(request, "inbox/page.html", inbox=view)
@@ -59,8 +65,31 @@ async def bubbles(request: web.Request) -> web.Response:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
         talk = await talk_of(conn, request)
         before = place_in(conn.vault, request.query.get("before", ""))
-        view = await desk.conversation(talk, before=before)
+        view = await _conversation(desk, talk, before)
+        unread = not before and await visits.unread(conn, talk.conversation_id)
+    if unread:
+        # It is before the rep's eyes: a page out of sight does not ask.
+        async with found.db.begin(actor(request).tenant_id) as conn:
+            await _read(request, conn, talk)
     return page(request, "inbox/conversation.html", conversation=view)
+
+
+async def _read(request: web.Request, conn: Conn, talk: Talk) -> None:
+    """Read by us; visitors of our own chat see that."""
+    found = house(request)
+    await conversations.mark_read(conn, talk.conversation_id, now=utcnow())
+    if isinstance(found.directory.by_id(talk.account_id).plug, Visits):
+        change = Change(topic=f"node:{talk.node_id}", ident=talk.conversation_id, version=talk.version)
+        conn.after_commit(lambda: found.live.publish(conn.tenant_id, [change]))
+
+
+async def typing(request: web.Request) -> web.Response:
+    """We are writing; the visitor sees it, nobody keeps it."""
+    found, who = house(request), actor(request)
+    async with found.db.read(who.tenant_id) as conn:
+        talk = await talk_of(conn, request)
+    found.live.publish(who.tenant_id, [Change(topic=f"typing:{talk.node_id}", ident=WE_TYPE, version=1)])
+    return web.Response(status=204)
 
 
 async def _queue(request: web.Request, desk: Desk, *, current: str = "") -> views.QueueView:
@@ -72,11 +101,16 @@ async def _queue(request: web.Request, desk: Desk, *, current: str = "") -> view
         counts=await _counts(desk.conn, desk),
         current=current,
         topics=desk.queue_topics(),
+        away=await away(desk),
     )
 
 
+async def _conversation(desk: Desk, talk: Talk, before: Place | None) -> views.ConversationView:
+    return replace(await desk.conversation(talk, before=before), hands=await hands_of(desk, talk))
+
+
 async def _counts(conn: Conn, desk: Desk) -> dict[views.QueueFilter, int]:
-    return {"waiting": await conversations.waiting_count(conn, scope(desk.actor))}
+    return {"waiting": await conversations.waiting_count(conn, scope(desk.actor), now=desk.now)}
 
 
 ROUTES = (
@@ -85,4 +119,5 @@ ROUTES = (
     Route(method="GET", path="/inbox/queue", handler=queue, policy=Policy.TALK),
     Route(method="GET", path="/inbox/{cid}", handler=conversation_page, policy=Policy.TALK),
     Route(method="GET", path="/inbox/{cid}/bubbles", handler=bubbles, policy=Policy.TALK),
+    Route(method="POST", path="/inbox/{cid}/typing", handler=typing, policy=Policy.TALK),
 )

@@ -1,17 +1,27 @@
-"""What `/metrics` shows: counters of this process, and the state of the queues read at scrape time."""
+"""What `/metrics` shows: counters of all processes on this socket, and the queues read at scrape time."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from scrm.bus.hub import Meter
+from scrm.spool.rules import Depth
 
 _ALARM_COUNT, _ALARM_S = 20, 60.0
 
 
 class Metrics:
-    """One registry per service, so that several can live in one process."""
+    """One registry per service, so that several can live in one process.
+
+    Under a supervisor the values lie in a folder all its processes share: whoever is asked answers for all.
+    A gauge has to say what several processes make together (`multiprocess_mode`).
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -33,13 +43,20 @@ class Metrics:
             ["policy", "status"],
             registry=self._registry,
         )
-        self._inbox = Gauge("scrm_inbox_rows", "Inbox rows that wait", ["state"], registry=self._registry)
-        self._outbox = Gauge("scrm_outbox_rows", "Outbox rows that wait", ["state"], registry=self._registry)
-        self._lag = Gauge(
-            "scrm_inbox_lag_seconds", "Age of the oldest unsettled row", registry=self._registry
+        self._inbox = self._queue("scrm_inbox_rows", "Inbox rows that wait", ["state"])
+        self._outbox = self._queue("scrm_outbox_rows", "Outbox rows that wait", ["state"])
+        self._lag = self._queue("scrm_inbox_lag_seconds", "Age of the oldest unsettled row", [])
+        self.screens = Gauge(
+            "scrm_live_screens", "Open live streams", registry=self._registry, multiprocess_mode="livesum"
         )
+        self.bus = _BusMeter(self._registry)
+        self.spool = _SpoolMeter(self._registry)
+        self.disk = self._queue("scrm_disk_used_ratio", "Share of the data folder's disk in use", [])
         self._refusals: dict[str, deque[float]] = {}
-        self._screens = Gauge("scrm_live_screens", "Open live streams", registry=self._registry)
+
+    def _queue(self, name: str, about: str, labels: list[str]) -> Gauge:
+        """Everybody reads the same database, so the last word holds."""
+        return Gauge(name, about, labels, registry=self._registry, multiprocess_mode="mostrecent")
 
     def refused(self, account: str) -> bool:
         """Count a refused callback; True when so many within a minute look like a wrong clock or key."""
@@ -50,11 +67,82 @@ class Metrics:
             recent.clear()
         return alarming
 
-    def scrape(self, *, inbox: dict[str, int], outbox: dict[str, int], lag_s: float, screens: int) -> bytes:
+    def scrape(self, *, inbox: dict[str, int], outbox: dict[str, int], lag_s: float) -> bytes:
         for state, number in inbox.items():
             self._inbox.labels(state).set(number)
         for state, number in outbox.items():
             self._outbox.labels(state).set(number)
         self._lag.set(lag_s)
-        self._screens.set(screens)
-        return generate_latest(self._registry)
+        return generate_latest(_everybody() if "PROMETHEUS_MULTIPROC_DIR" in os.environ else self._registry)
+
+
+class _SpoolMeter:
+    """The spool of this host, and whether the database answers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rows = Gauge(
+            "scrm_spool_rows",
+            "Callbacks kept on this host: waiting for the database, or stuck",
+            ["state"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._age = Gauge(
+            "scrm_spool_age_seconds",
+            "Age of the oldest callback kept on this host",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.bypass = Gauge(
+            "scrm_spool_open",
+            "Whether callbacks go to the spool because the database is down or slow, in any process",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.forwarded = Counter(
+            "scrm_spool_forwarded_total",
+            "Rows that went on from the spool to the database",
+            registry=registry,
+        )
+        self.database = Gauge(
+            "scrm_database_up",
+            "Whether the database answered at scrape time",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def show(self, depth: Depth, *, now: datetime) -> None:
+        self._rows.labels("waiting").set(depth.waiting)
+        self._rows.labels("stuck").set(depth.stuck)
+        self._age.set((now - depth.oldest_at).total_seconds() if depth.oldest_at else 0.0)
+
+
+class _BusMeter(Meter):
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._messages = Counter(
+            "scrm_bus_messages_total",
+            "Hints between processes: said, heard, lost (no wire worked), missed (screens fetched afresh)",
+            ["what"],
+            registry=registry,
+        )
+        self._wires = Gauge(
+            "scrm_bus_up",
+            "Whether a wire between processes works, in every process",
+            ["wire"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def count(self, what: str, number: int = 1) -> None:
+        super().count(what, number)
+        self._messages.labels(what).inc(number)
+
+    def wire(self, name: str, up: bool) -> None:
+        self._wires.labels(name).set(int(up))
+
+
+def _everybody() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry

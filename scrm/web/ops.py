@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
 
 from scrm import inbox, outbox
 from scrm.db import utcnow
-from scrm.errors import NotFound
+from scrm.errors import NotFound, Unavailable
+from scrm.reserve import Reserve
 from scrm.staff.rules import Policy
-from scrm.web.house import house
+from scrm.web.house import House, house
 from scrm.web.render import DIST
 from scrm.web.routes import Route
 
+T = TypeVar("T")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".map": "application/json"}
 
 
@@ -23,15 +29,50 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """The database takes a read; 503 otherwise."""
+    """Callbacks can be acknowledged, by the database or the spool; else 503. The body says what is down."""
     found = house(request)
-    async with found.db.read(found.directory.tenants[0].tenant_id) as conn:
-        await inbox.counts(conn)
-    return web.Response(text="ready\n")
+    if found.spool is None:
+        await _waiting(found)
+        return web.Response(text="ready\n")
+    said, up = list[str](), await _answer(found, _waiting(found)) is not None
+    if not up:
+        said.append("database: down or slow, callbacks go to the spool")
+    takes = not found.spool.full
+    try:
+        depth = await found.spool.depth([t.tenant_id for t in found.directory.tenants])
+    except Unavailable:
+        takes = False
+        said.append("spool: its disk does not answer")
+    else:
+        if depth.rows or found.spool.full:
+            full = ", full" if found.spool.full else ""
+            said.append(f"spool: {depth.waiting} waiting, {depth.stuck} stuck{full}")
+    ready = up or takes
+    lines = ["ready" if ready else "not ready", *said, ""]
+    return web.Response(status=200 if ready else 503, text="\n".join(lines))
 
 
 async def metrics(request: web.Request) -> web.Response:
+    """Answers whatever is down: that is when somebody looks."""
     found, now = house(request), utcnow()
+    queues = await _answer(found, _queues(found, now))
+    meter = found.metrics.spool
+    meter.database.set(queues is not None)
+    if found.spool is not None:
+        with suppress(Unavailable):
+            meter.show(await found.spool.depth([t.tenant_id for t in found.directory.tenants]), now=now)
+    found.metrics.disk.set(Reserve(Path(found.settings.data_dir), 0).used)
+    waiting, going, lag_s = queues or ({}, {}, 0.0)
+    body = found.metrics.scrape(inbox=waiting, outbox=going, lag_s=lag_s)
+    return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def _waiting(found: House) -> dict[str, int]:
+    async with found.db.read(found.directory.tenants[0].tenant_id) as conn:
+        return await inbox.counts(conn)
+
+
+async def _queues(found: House, now: datetime) -> tuple[dict[str, int], dict[str, int], float]:
     waiting, going, lag_s = dict[str, int](), dict[str, int](), 0.0
     for tenant in found.directory.tenants:
         async with found.db.read(tenant.tenant_id) as conn:
@@ -39,8 +80,17 @@ async def metrics(request: web.Request) -> web.Response:
             going = _sum(going, await outbox.counts(conn))
             oldest = await inbox.oldest(conn)
             lag_s = max(lag_s, (now - oldest).total_seconds() if oldest else 0.0)
-    body = found.metrics.scrape(inbox=waiting, outbox=going, lag_s=lag_s, screens=found.live.screens)
-    return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    return waiting, going, lag_s
+
+
+async def _answer(found: House, asked: Coroutine[object, object, T]) -> T | None:
+    """What the database says within the time callbacks have too; None = it is down or slow."""
+    try:
+        if found.spool is None:
+            return await asked
+        return await found.spool.asked.within(asked, found.spool.breaker.patience_s)
+    except Unavailable:
+        return None
 
 
 def _sum(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
@@ -58,9 +108,14 @@ async def dist(request: web.Request) -> web.StreamResponse:
         "Cache-Control": "public, max-age=31536000, immutable",
         "Vary": "Accept-Encoding",
     }
+    return built(request, path, headers)
+
+
+def built(request: web.Request, path: Path, headers: dict[str, str]) -> web.Response:
+    """A built file as small as the browser takes it."""
     accepted = request.headers.get("Accept-Encoding", "")
     for coding, suffix in (("br", ".br"), ("gzip", ".gz")):
-        packed = path.with_name(name + suffix)
+        packed = path.with_name(path.name + suffix)
         if coding in accepted and packed.is_file():
             return web.Response(body=packed.read_bytes(), headers=headers | {"Content-Encoding": coding})
     return web.Response(body=path.read_bytes(), headers=headers)

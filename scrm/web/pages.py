@@ -68,10 +68,10 @@ def inside(where: str, otherwise: str = "/inbox") -> str:
     return where if safe and where.isprintable() else otherwise
 
 
-async def talk_of(conn: Conn, request: web.Request) -> Talk:
+async def talk_of(conn: Conn, request: web.Request, *, lock: bool = False) -> Talk:
     """The conversation in the path. Raises `NotFound` also for one that exists but is not theirs to see."""
     ident = conn.vault.private("conversation", request.match_info["cid"])
-    talk = await conversations.get(conn, ident, scope(actor(request)))
+    talk = await conversations.get(conn, ident, scope(actor(request)), lock=lock)
     if talk is None:
         raise NotFound("没有这个会话，或者它已转给别的同事。")
     return talk

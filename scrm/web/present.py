@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
+from urllib.parse import quote
 
 from scrm import outbox
 from scrm.accounts.service import Plugged
-from scrm.contract import Uploads
+from scrm.contract import Uploads, Visits
 from scrm.db import Conn
 from scrm.identity import store as identity
 from scrm.playbook.service import Card, cards
 from scrm.push import service as push
 from scrm.staff import store as staff
 from scrm.staff.rules import Actor, scope
+from scrm.timeline import collision
 from scrm.timeline.rules import Talk
-from scrm.timeline.store import conversations, events
+from scrm.timeline.store import conversations, events, visits
 from scrm.timeline.store.events import Place, Stored
 from scrm.web import views
 from scrm.web.house import House
@@ -27,6 +29,10 @@ from scrm.web.render import ZONE
 
 PAGE = 30
 _OUTGOING = timedelta(minutes=2)
+_TICK = timedelta(microseconds=1)
+_STRANGE = "event.unknown"
+#: Events whose body a screen needs: what we do not understand, and what came with a file.
+_WITH_BODY = frozenset({_STRANGE, "message.image", "message.file"})
 #: A wait is amber after the first and red after the second; the reply target becomes data with the SLA rules.
 _AMBER, _RED = timedelta(minutes=5), timedelta(minutes=10)
 
@@ -64,7 +70,7 @@ class Desk:
 
     # -- queue ---------------------------------------------------------------------------------------------
     async def queue(self, which: views.QueueFilter, *, limit: int = 100) -> tuple[views.QueueRow, ...]:
-        found = await conversations.queue(self.conn, scope(self.actor), which, limit=limit)
+        found = await conversations.queue(self.conn, scope(self.actor), which, now=self.now, limit=limit)
         names = await self._names([t.node_id for t, _ in found])
         reps = await staff.members(self.conn, [t.rep_id for t, _ in found if t.rep_id])
         return tuple(
@@ -79,13 +85,23 @@ class Desk:
                 mine=t.rep_id is not None and t.rep_id == self.actor.staff_id,
                 owner=reps[t.rep_id].name if t.rep_id in reps else "",
                 wait_tone=_tone(t.waiting_since, self.now),
+                later=t.snooze_until if t.snooze_until and t.snooze_until > self.now else None,
+                back=t.snooze_until is not None and t.snooze_until <= self.now,
+                ended=t.state == "closed",
             )
             for t, read in found
         )
 
     async def _names(self, node_ids: Sequence[int]) -> dict[int, str]:
         known = await identity.names(self.conn, node_ids)
-        return {n: known.get(n) or self.say("微信客户") for n in node_ids}
+        kinds = await identity.kinds(self.conn, [n for n in node_ids if not known.get(n)])
+        return {n: known.get(n) or self._nameless(n, kinds.get(n, "")) for n in node_ids}
+
+    def _nameless(self, node_id: int, kind: str) -> str:
+        """Visitors of a website are many and all without a name: a mark tells them apart."""
+        if kind == "web_visitor":
+            return self.say("网站访客 {mark}", mark=self.conn.vault.public("node", node_id)[:4])
+        return self.say("微信客户")
 
     # -- items ---------------------------------------------------------------------------------------------
     async def items(self, found: Sequence[Stored]) -> tuple[views.Item, ...]:
@@ -93,10 +109,15 @@ class Desk:
         sent = await outbox.deliveries(self.conn, [e.event_id for e in found if e.direction == "out"])
         names = await self._names([e.node_id for e in found if e.node_id])
         people = await staff.members(self.conn, [e.staff_id for e in found if e.staff_id])
-        strange = [e for e in found if e.kind == "event.unknown"]
-        bodies = await events.bodies(self.conn, strange) if strange else {}
+        told = [e for e in found if e.kind in _WITH_BODY]
+        bodies = await events.bodies(self.conn, told) if told else {}
+        seen = await visits.seen(self.conn, {e.conversation_id for e in found if e.conversation_id and sent})
         return tuple(
-            self._item(e, sent.get(e.event_id), names, people, bodies.get(e.event_id)) for e in found
+            replace(
+                self._item(e, sent.get(e.event_id), names, people, bodies.get(e.event_id, {})),
+                seen=e.direction == "out" and e.at <= seen.get(e.conversation_id or 0, e.at - _TICK),
+            )
+            for e in found
         )
 
     def _item(
@@ -105,7 +126,7 @@ class Desk:
         sent: outbox.Delivery | None,
         names: dict[int, str],
         people: dict[int, staff.Member],
-        body: dict[str, Any] | None,
+        body: dict[str, Any],
     ) -> views.Item:
         customer = names.get(e.node_id or 0) or self.say("微信客户")
         member = people.get(e.staff_id or 0)
@@ -120,15 +141,22 @@ class Desk:
             whom=customer if out else (ours if member else ""),
             direction=cast(Any, e.direction),
             text=e.text,
+            **self._media(body),
             event=not e.kind.startswith("message."),
-            unknown=str((body or {}).get("Event") or (body or {}).get("MsgType") or e.kind)
-            if body is not None
-            else "",
-            raw=_pretty(body),
+            unknown=str(body.get("Event") or body.get("MsgType") or e.kind) if e.kind == _STRANGE else "",
+            raw=_pretty(body) if e.kind == _STRANGE else "",
             recalled=e.recalled_at is not None,
             delivery=cast(Any, sent.state) if sent else None,
             reason=sent.error if sent else "",
         )
+
+    def _media(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Where a picture or a file that we keep can be had; other channels keep theirs."""
+        kept = body.get("media")
+        if not isinstance(kept, dict) or not isinstance(kept.get("id"), str):
+            return {}
+        shown = str(kept.get("mime", "")).startswith("image/")
+        return {"image" if shown else "file": f"/media/{quote(kept['id'], safe='')}"}
 
     # -- the customer --------------------------------------------------------------------------------------
     async def timeline(self, talk: Talk, *, before: Place | None, channel: str) -> views.TimelineView:
@@ -160,9 +188,8 @@ class Desk:
         name = (await self._names([talk.node_id]))[talk.node_id]
         plugged = self.plugged(talk)
         verdict = await push.check(self.conn, plugged, talk, in_app=self.in_app, now=self.now)
-        known = facts(
-            self.actor, self.house.settings.company, "" if name == self.say("微信客户") else name, self.now
-        )
+        named = (await identity.names(self.conn, [talk.node_id])).get(talk.node_id) or ""
+        known = facts(self.actor, self.house.settings.company, named, self.now)
         offers = await cards(self.conn, self.house.library, talk.conversation_id, known)
         shown = tuple(self._card(n, card) for n, card in enumerate(offers, 1))
         return views.CustomerView(
@@ -178,6 +205,7 @@ class Desk:
             tab=tab,
             timeline=timeline,
             edit=next((c for c in shown if c.id == edit), None),
+            seen=await self.seen(talk),
             topics=self._topics(spans),
         )
 
@@ -247,10 +275,17 @@ class Desk:
             older=line.older,
             key=secrets.token_hex(12),
             closed=self.say(verdict.why, **verdict.values) if verdict.way != "api" else "",
-            images=isinstance(plugged.plug, Uploads),
+            images=isinstance(plugged.plug, (Uploads, Visits)),
+            typing=isinstance(plugged.plug, Visits),
             owner=await self._subline(talk),
+            seen=await self.seen(talk),
             topics=line.topics,
         )
+
+    async def seen(self, talk: Talk) -> str:
+        """What a page that shows this conversation now has seen of others' replies."""
+        found = await collision.marks(self.conn, [talk], me=self.actor.staff_id, now=self.now)
+        return found[talk.conversation_id]
 
     async def sent(self, event_id: int) -> views.Item:
         """One own push as an item."""
@@ -275,5 +310,5 @@ def _tone(since: datetime | None, now: datetime) -> Any:
     return "bad" if waited >= _RED else "warn" if waited >= _AMBER else ""
 
 
-def _pretty(body: dict[str, Any] | None) -> str:
-    return "\n".join(f"{k}: {v}" for k, v in (body or {}).items())[:4000]
+def _pretty(body: dict[str, Any]) -> str:
+    return "\n".join(f"{k}: {v}" for k, v in body.items())[:4000]

@@ -64,7 +64,7 @@ def _pattern(request: web.Request) -> str:
 def _answer(
     request: web.Request, status: int, sentence: str, *, trace: str = "", signed_out: bool = False
 ) -> web.Response:
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/chat/")):
         return problem(status, sentence, trace)
     if request.path.startswith(("/hooks/", "/healthz", "/readyz", "/metrics")):
         return web.Response(status=status, text="")

@@ -49,6 +49,7 @@ WORDS = (
     "没能更新，请稍后再试",
     "登录已过期，请重新登录",
     "没能从企业微信得到当前客户：{why}",
+    "还没发：同事刚刚回复了",
 )
 
 
@@ -105,6 +106,10 @@ class Renderer:
     def missing_assets(self) -> bool:
         """The front end was never built: pages work, but plainly."""
         return not self._assets
+
+    def asset(self, name: str) -> str:
+        """The file a built asset is in; "" when it was not built."""
+        return self._assets.get(name, "")
 
     def render(self, template: str, *, locale: Locale, theme: Theme, now: datetime, **views: Any) -> str:
         """The page or fragment as HTML; `views` are the names the template's first lines list."""
@@ -169,6 +174,7 @@ def _filters(words: dict[str, str]) -> dict[str, Any]:
         "waited": waited_filter,
         "by_day": by_day_filter,
         "hhmm": lambda at: f"{at.astimezone(ZONE):%H:%M}",
+        "moment": lambda at: f"{at.astimezone(ZONE):%m-%d %H:%M}",
         "iso": lambda at: at.isoformat(timespec="seconds"),
         "initial": lambda name: name.strip()[:1].upper() or "?",
         "boot": _boot,

@@ -11,7 +11,7 @@ from aiohttp.web_request import FileField
 from scrm.accounts.service import Plugged
 from scrm.contract import Enriches, Handle, Shows, Signs
 from scrm.db import utcnow
-from scrm.errors import BadInput, ScrmError
+from scrm.errors import Answered, BadInput, ScrmError
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
 from scrm.ledger.store import audit
@@ -21,6 +21,7 @@ from scrm.push import service as push
 from scrm.staff.rules import Policy, scope
 from scrm.timeline.store import conversations
 from scrm.web import views
+from scrm.web.hands import collided
 from scrm.web.house import actor, house
 from scrm.web.pages import form_of, inside, page, place_in, see_other, talk_of, wants_fragment
 from scrm.web.present import Desk
@@ -69,7 +70,8 @@ async def find(request: web.Request) -> web.Response:
     found, who = house(request), actor(request)
     ident = request.query.get("external_userid", "")[:128]
     plugged = found.directory.by_slug(request.query.get("agent", ""))
-    if not ident or not isinstance(plugged.plug, Shows):
+    ours = plugged.account.tenant_id == who.tenant_id
+    if not ident or not ours or not isinstance(plugged.plug, Shows):
         return await _nobody(request, "没有读到当前客户，请从聊天侧边栏打开。")
     handle = plugged.plug.shown(found.context(plugged, utcnow()), ident)
     await _meet(request, plugged, handle)
@@ -151,6 +153,21 @@ async def send(request: web.Request) -> web.Response:
     found, who, now = house(request), actor(request), utcnow()
     form = await form_of(request)
     word = _word(form, who.staff_id)
+    try:
+        said = await _said(request, form, word)
+    except Answered as faster:
+        return await collided(request, faster.event_ids, form)
+    if not wants_fragment(request):
+        back = request.headers.get("Referer", "").partition(request.host)[2]
+        return see_other(inside(back, f"/s/c/{request.match_info['cid']}"))
+    async with found.db.read(who.tenant_id) as conn:
+        desk = Desk(house=found, conn=conn, actor=who, now=now)
+        item = await desk.sent(said.event_ids[0])
+    return page(request, "sidebar/sent.html", item=item)
+
+
+async def _said(request: web.Request, form: dict[str, str | FileField], word: push.Word) -> push.Said:
+    found, who, now = house(request), actor(request), utcnow()
     outcome = form.get("outcome")
     by_hand = outcome is not None or request.path.endswith("/sent")
     async with found.db.begin(who.tenant_id) as conn:
@@ -167,16 +184,10 @@ async def send(request: web.Request) -> web.Response:
         changes.append(
             Change(topic=f"team:{talk.team_id or 0}", ident=talk.conversation_id, version=talk.version)
         )
-        conn.after_commit(lambda: found.live.publish(changes))
+        conn.after_commit(lambda: found.live.publish(conn.tenant_id, changes))
         conn.after_commit(found.wake_send)
         conn.after_commit(found.wake_react)
-    if not wants_fragment(request):
-        back = request.headers.get("Referer", "").partition(request.host)[2]
-        return see_other(inside(back, f"/s/c/{request.match_info['cid']}"))
-    async with found.db.read(who.tenant_id) as conn:
-        desk = Desk(house=found, conn=conn, actor=who, now=utcnow())
-        item = await desk.sent(said.event_ids[0])
-    return page(request, "sidebar/sent.html", item=item)
+    return said
 
 
 def _word(form: dict[str, str | FileField], staff_id: int | None) -> push.Word:
@@ -188,7 +199,8 @@ def _word(form: dict[str, str | FileField], staff_id: int | None) -> push.Word:
         media = push.sniffed(image.filename, image.file.read())
     # Browsers post line ends as CRLF; the customer gets what the rep saw.
     text = str(form.get("text", "")).replace("\r\n", "\n")
-    return push.Word(key=key, text=text, media=media, staff_id=staff_id)
+    seen = str(form.get("seen", ""))
+    return push.Word(key=key, text=text, media=media, staff_id=staff_id, seen=seen)
 
 
 ROUTES = (

@@ -17,9 +17,9 @@ Tone = Literal["", "ok", "warn", "bad", "brand", "house"]
 Delivery = Literal["queued", "sending", "sent", "unconfirmed", "unknown", "retry", "dead"]
 #: How a text leaves this page: our push through the channel, the chat app's own SDK, or the clipboard.
 Via = Literal["api", "jssdk", "copy"]
-Icon = Literal["wx", "im", "ph", "app", "oa", "ev"]
+Icon = Literal["wx", "im", "ph", "app", "oa", "ev", "web"]
 Tab = Literal["scripts", "timeline"]
-QueueFilter = Literal["waiting", "mine", "unassigned", "all"]
+QueueFilter = Literal["waiting", "mine", "unassigned", "snoozed", "closed", "all"]
 
 
 class Part(Protocol):
@@ -56,8 +56,8 @@ class Channel:
 
     @property
     def tone(self) -> Tone:
-        tones: dict[str, Tone] = {"wx": "ok", "oa": "ok", "im": "brand", "ph": "warn", "app": "house"}
-        return tones.get(self.icon, "")
+        tones: dict[str, Tone] = {"wx": "ok", "oa": "ok", "im": "brand", "web": "brand", "ph": "warn"}
+        return "house" if self.icon == "app" else tones.get(self.icon, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,8 @@ class Item:
     text: str = ""
     #: Same-origin URL of a picture.
     image: str = ""
+    #: Same-origin URL of a file to save, `text` names it.
+    file: str = ""
     #: Something that happened rather than something said: shown without quotes, centred in a conversation.
     event: bool = False
     #: Vendor's name of an event we do not understand; "" for everything we do.
@@ -94,6 +96,8 @@ class Item:
     delivery: Delivery | None = None
     #: Why it failed or waits, in words.
     reason: str = ""
+    #: The customer has it before their eyes; only where the channel says so.
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,8 @@ class CustomerView:
     tab: Tab = "scripts"
     #: None = loaded when the tab is first opened.
     timeline: TimelineView | None = None
+    #: What this page has seen of colleagues' replies, given back with a send.
+    seen: str = ""
     #: The card `?edit=` asks for: without JavaScript its sheet is part of the page.
     edit: ScriptCard | None = None
     #: Live topics this fragment depends on.
@@ -178,6 +184,11 @@ class QueueRow:
     owner: str = ""
     #: None, or how urgent the wait is by the reply target.
     wait_tone: Literal["", "warn", "bad"] = ""
+    #: Put off until then.
+    later: datetime | None = None
+    #: It was put off and is due again.
+    back: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +226,52 @@ class QueueView:
     #: `cid` of the open conversation.
     current: str = ""
     topics: tuple[str, ...] = ()
+    #: Whether the reader takes no new conversations now.
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colleague:
+    id: str
+    name: str
+    #: 在线 · 3/8
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandsView:
+    """Whose the conversation is, why, and what the reader may do about it."""
+
+    #: Whom the page shows as its rep, given back with each form: somebody may have been faster.
+    rep: str = ""
+    mine: bool = False
+    owner: str = ""
+    #: The last move in a sentence.
+    why: str = ""
+    why_at: datetime | None = None
+    ended: bool = False
+    later: datetime | None = None
+    #: It was put off and is due again.
+    back: bool = False
+    colleagues: tuple[Colleague, ...] = ()
+    teams: tuple[Colleague, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollisionView:
+    """A colleague answered first: what they said, and the words that were not sent."""
+
+    cid: str
+    title: str
+    #: Oldest first.
+    items: tuple[Item, ...]
+    #: Sent anyway, these words have seen the items above.
+    seen: str
+    text: str = ""
+    key: str = ""
+    suggestion: str = ""
+    #: A picture was chosen; without scripts it must be chosen again.
+    image: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +288,11 @@ class ConversationView:
     #: Why nothing can be sent now; "" = the composer is open.
     closed: str = ""
     images: bool = False
+    #: What this page has seen of colleagues' replies, given back with a send.
+    seen: str = ""
+    hands: HandsView | None = None
+    #: The customer sees that we type, and we that they do.
+    typing: bool = False
     owner: str = ""
     topics: tuple[str, ...] = ()
 

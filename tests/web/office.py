@@ -21,11 +21,12 @@ from connectors.kit.codec import Codec
 from connectors.kit.profiles import profile_raw
 from scrm import inbox, settings
 from scrm.accounts import service as accounts
-from scrm.app import TENANT, Service, listening, running
+from scrm.app import TENANT, Service, running
 from scrm.db import utcnow
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.timeline.store import conversations
+from scrm.web.serving import listening
 
 APP_ID, CORP_ID = "wx5823bf96d3bd56c7", "ww9c2f1e7a60b84d35"
 PASSWORD = "a-long-enough-password"

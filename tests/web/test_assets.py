@@ -33,6 +33,8 @@ def names() -> dict[str, str]:
     [
         ("sidebar.js", 40 * KB),
         ("console.js", 60 * KB),
+        # What other people's pages load for us.
+        ("webchat.js", 15 * KB),
         ("sidebar.css", 12 * KB),
         ("console.css", 20 * KB),
     ],
@@ -67,6 +69,14 @@ def test_what_is_bundled_keeps_its_licence(names: dict[str, str]) -> None:  # no
 def test_only_the_sidebar_carries_the_sdk_of_the_chat_app(names: dict[str, str]) -> None:
     assert "sendChatMessage" in (DIST / names["sidebar.js"]).read_text("utf-8")
     assert "sendChatMessage" not in (DIST / names["console.js"]).read_text("utf-8")
+
+
+def test_the_embedded_chat_carries_its_sheet_and_no_library(names: dict[str, str]) -> None:
+    script = (DIST / names["webchat.js"]).read_text("utf-8")
+
+    assert "prefers-reduced-motion" in script
+    assert "htmx" not in script
+    assert not re.search(r"\bCHAT_CSS\b", script)
 
 
 def test_each_module_of_ours_is_small(names: dict[str, str]) -> None:  # noqa: ARG001

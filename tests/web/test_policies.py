@@ -10,14 +10,19 @@ import pytest
 from aiohttp import web
 
 from scrm.app import ROUTES, TENANT
+from scrm.contract import Media
 from scrm.db import utcnow
 from scrm.errors import BadConfig
+from scrm.push import store as media
 from scrm.seal import token_hash
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.staff.rules import Policy
 from scrm.web.routes import Route, mount, verify
 from tests.web.office import Office, Reply, office
+
+#: Doors are the same on both; what is behind them is tested on both.
+ENGINES = ["sqlite"]
 
 #: Whom each route is for. A new route needs its line here, thought about by somebody.
 AUDIENCE = {
@@ -35,6 +40,18 @@ AUDIENCE = {
     "GET /metrics": "anyone",
     "GET /static/dist/{name}": "anyone",
     "GET /api/v1/openapi.json": "anyone",
+    # Visitors of a website: the page's origin and the visitor's own token are their policy.
+    "GET /chat/{account}/widget.js": "anyone",
+    "OPTIONS /chat/{account}/{tail:.+}": "anyone",
+    "POST /chat/{account}/session": "anyone",
+    "POST /chat/{account}/identify": "anyone",
+    "POST /chat/{account}/messages": "anyone",
+    "GET /chat/{account}/history": "anyone",
+    "POST /chat/{account}/read": "anyone",
+    "POST /chat/{account}/typing": "anyone",
+    "GET /chat/{account}/stream": "anyone",
+    "POST /chat/{account}/files": "anyone",
+    "GET /chat/{account}/files/{id}": "anyone",
     "GET /me/prefs": "staff",
     "POST /me/prefs": "staff",
     "POST /logout": "staff",
@@ -49,6 +66,15 @@ AUDIENCE = {
     "GET /inbox/queue": "talk",
     "GET /inbox/{cid}": "talk",
     "GET /inbox/{cid}/bubbles": "talk",
+    "POST /inbox/presence": "talk",
+    "POST /inbox/{cid}/take": "talk",
+    "POST /inbox/{cid}/hand": "talk",
+    "POST /inbox/{cid}/release": "talk",
+    "POST /inbox/{cid}/snooze": "talk",
+    "POST /inbox/{cid}/close": "talk",
+    "POST /inbox/{cid}/reopen": "talk",
+    "POST /inbox/{cid}/typing": "talk",
+    "GET /media/{mid}": "talk",
     "GET /live": "talk",
     "GET /api/v1/events": "data",
     "GET /api/v1/persons": "data",
@@ -112,11 +138,15 @@ async def customer_of_rep(desk: Office) -> dict[str, str]:
     cid = await desk.cid("oa-a")
     assert (await desk.push("rep", cid, "您好，我来介绍")).status == 201
     persons = (await desk.api("GET", "/persons", token="machine-admin")).json()["items"]
+    node_id, picture = await desk.node_of(cid), Media(name="a.png", mime="image/png", content=b"\x89PNG")
+    async with desk.service.house.db.begin(TENANT) as conn:
+        media_id = await media.add_media(conn, picture, node_id, now=utcnow())
     return {
         "{account}": "oa-a",
         "{tail:.+}": "x",
         "{name}": "none.js",
         "{cid}": cid,
+        "{mid}": desk.public("media", media_id),
         "{id}": persons[0]["id"],
     }
 
@@ -140,7 +170,7 @@ def outcome(answer: Reply) -> str:
 def expected(route: Route, who: str, audience: str) -> str:
     if who not in LET_IN[audience]:
         return "forbidden"
-    personal = "{cid}" in route.path or "{id}" in route.path or route.path.endswith("/suggestions")
+    personal = any(name in route.path for name in ("{cid}", "{id}", "{mid}", "/suggestions"))
     return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"
 
 

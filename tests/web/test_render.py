@@ -359,10 +359,25 @@ def _spoken(*files: str) -> set[str]:
 
 #: Where sentences for reps and leads come from.
 SPEAKERS = (
-    "web/auth.py", "web/inbox.py", "web/pages.py", "web/present.py", "web/problems.py", "web/routes.py",
-    "web/sidebar.py", "web/stream.py", "push/service.py",
-)  # fmt: skip
-TITLES = {import_module(f"connectors.{name}").TITLE for name in ("wechat_oa", "wecom", "wecom_kf")}
+    "web/auth.py",
+    "web/inbox.py",
+    "web/pages.py",
+    "web/present.py",
+    "web/problems.py",
+    "web/routes.py",
+    "web/sidebar.py",
+    "web/stream.py",
+    "push/service.py",
+    "web/hands.py",
+    "desk/rules.py",
+    "timeline/hands.py",
+    "timeline/collision.py",
+    "web/visitor/body.py",
+    "web/visitor/door.py",
+    "web/visitor/files.py",
+    "web/visitor/talk.py",
+)
+TITLES = {import_module(f"connectors.{name}").TITLE for name in ("wechat_oa", "wecom", "wecom_kf", "webchat")}
 ERRORS = {kind.__doc__ for kind in vars(errors).values() if isinstance(kind, type) and kind.__doc__}
 
 

@@ -83,11 +83,19 @@ def test_a_pale_green_with_white_text_would_be_caught() -> None:
 
 
 def test_no_colour_is_written_outside_the_tokens() -> None:
-    others = (p for p in CSS.glob("*.css") if p.name != "tokens.css")
+    others = (p for p in CSS.glob("*.css") if p.name not in ("tokens.css", "webchat.css"))
 
     strays = {p.name: re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[^{}]*;)", p.read_text("utf-8")) for p in others}
 
     assert not any(strays.values()), strays
+
+
+def test_the_embedded_chat_which_cannot_reach_the_tokens_repeats_them_and_invents_no_colour() -> None:
+    text = (CSS / "webchat.css").read_text("utf-8")
+    named = re.findall(r"--[a-z-]+: (#[0-9A-F]{6});", text)
+
+    assert set(named) <= {*LIGHT.values(), *DARK.values()}
+    assert len(named) == len(re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[^{}]*;)", text))
 
 
 def test_figures_of_the_design_are_kept() -> None:

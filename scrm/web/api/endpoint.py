@@ -74,6 +74,8 @@ class Endpoint:
         asked = hashlib.sha256(f"{request.method} {request.path}\n".encode() + await request.read()).digest()
         who = actor(request)
         async with house(request).db.begin(who.tenant_id) as conn:
+            if key:  # copies sent at the same time take turns, so that the later ones find the answer
+                await conn.lock(f"once:{who.label}:{key}")
             before = await answered(conn, who.label, key) if key else None
             if before is not None:
                 return _again(before, asked)

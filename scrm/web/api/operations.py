@@ -87,7 +87,9 @@ async def list_conversations(request: web.Request) -> r.Page[r.Conversation]:
     async with found.db.read(who.tenant_id) as conn:
         place = place_in(conn.vault, request.query.get("cursor", ""))
         before = (place[0], place[2]) if place else None
-        page = await conversations.queue(conn, scope(who), "all", before=before, limit=limit + 1)
+        page = await conversations.queue(
+            conn, scope(who), "all", now=utcnow(), before=before, limit=limit + 1
+        )
         talks = [t for t, _ in page[:limit]]
         shown = await Shower(house=found, conn=conn, actor=who).conversations(talks)
         last = (talks[-1].last_at, 0, talks[-1].conversation_id) if len(page) > limit else None
@@ -134,12 +136,13 @@ async def create_push(request: web.Request) -> Act:
         if talk is None:
             raise NotFound("没有这个会话。")
         plugged, now = found.directory.by_id(talk.account_id), utcnow()
-        word = push.Word(key=f"api:{who.label}:{key}", text=wanted.text, staff_id=who.staff_id)
+        own = f"api:{who.label}:{key}"
+        word = push.Word(key=own, text=wanted.text, staff_id=who.staff_id, seen=wanted.seen or "")
         said = await push.say(conn, plugged, talk, word, now=now)
         await use(conn, talk.conversation_id, wanted.suggestion_id or "")
         await audit(conn, who.label, "push.queued", now=now, subject=f"conversation:{talk.conversation_id}")
         changes = [Change(topic=f"node:{talk.node_id}", ident=e, version=1) for e in said.event_ids]
-        conn.after_commit(lambda: found.live.publish(changes))
+        conn.after_commit(lambda: found.live.publish(conn.tenant_id, changes))
         conn.after_commit(found.wake_send)
         conn.after_commit(found.wake_react)
         sent = (await outbox.deliveries(conn, said.event_ids))[said.event_ids[0]]
@@ -167,7 +170,7 @@ async def replay_inbox(request: web.Request) -> Act:
 
     async def act(conn: Conn) -> r.Replayed:
         ids = [conn.vault.private("inbox", i) for i in wanted.ids] or None
-        moved = await rows.replay(conn, now=utcnow(), inbox_ids=ids)
+        moved = await rows.replay(conn, inbox_ids=ids)
         await audit(conn, who.label, "inbox.replayed", now=utcnow())
         conn.after_commit(found.inbox.stored)
         return r.Replayed(rows=moved)

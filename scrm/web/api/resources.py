@@ -77,6 +77,12 @@ class Conversation:
     waiting_since: datetime | None
     last_at: datetime
     last_text: str
+    #: new | open | closed
+    state: str
+    #: Put off until then.
+    snooze_until: datetime | None
+    #: Give it back with a push: 409 when a colleague has answered since.
+    seen: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,8 @@ class PushIn:
     text: str
     #: The suggestion these words come from, so that it is not offered again.
     suggestion_id: str | None = None
+    #: `seen` of the conversation as it was read: refused when a colleague has answered since.
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

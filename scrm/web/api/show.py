@@ -12,6 +12,7 @@ from scrm.identity import store as identity
 from scrm.playbook.store import Offer
 from scrm.staff import store as staff
 from scrm.staff.rules import Actor, masked, sees_identifiers
+from scrm.timeline import collision
 from scrm.timeline.rules import Talk
 from scrm.timeline.store.events import Stored, bodies
 from scrm.web.api import resources as r
@@ -93,6 +94,7 @@ class Shower:
         persons = await identity.persons_of(self.conn, [t.node_id for t in talks])
         shown = await identity.shown(self.conn, persons.values())
         reps = await staff.members(self.conn, [t.rep_id for t in talks if t.rep_id])
+        seen = await collision.marks(self.conn, talks, me=self.actor.staff_id, now=utcnow())
         return [
             r.Conversation(
                 id=self._id("conversation", t.conversation_id),
@@ -105,6 +107,9 @@ class Shower:
                 waiting_since=t.waiting_since,
                 last_at=t.last_at,
                 last_text=t.last_text,
+                state=t.state,
+                snooze_until=t.snooze_until,
+                seen=seen[t.conversation_id],
             )
             for t in talks
         ]

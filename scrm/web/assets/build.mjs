@@ -7,13 +7,18 @@ import { build, transform } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = resolve(here, "../static/dist");
-const entries = ["src/sidebar.js", "src/console.js", "css/sidebar.css", "css/console.css", "src/icon.svg"];
+const entries = ["src/sidebar.js", "src/console.js", "src/webchat.js", "css/sidebar.css", "css/console.css", "src/icon.svg"];
 
 const target = ["chrome87", "safari15"]; // the oldest WebViews seen inside WeCom are newer
+
+// The embedded chat puts its sheet into its own root, so the sheet travels inside the script.
+const chatSheet = await readFile(join(here, "css/webchat.css"), "utf8");
+const { code: chatCss } = await transform(chatSheet, { loader: "css", minify: true, target });
 
 const { metafile, outputFiles } = await build({
   absWorkingDir: here,
   entryPoints: entries,
+  define: { CHAT_CSS: JSON.stringify(chatCss) },
   loader: { ".svg": "copy" },
   entryNames: "[name]-[hash]",
   outdir: dist,

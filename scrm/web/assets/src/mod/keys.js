@@ -37,7 +37,8 @@ export function keys() {
     if (event.key === "Escape" && field?.id === "find-q") return find(false);
     if (field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (document.body.dataset.keys === "off" || one("dialog[open]")) return;
-    const run = single[event.key];
+    const button = /^[a-z]$/.test(event.key) && shown(document, `[data-key="${event.key}"]`);
+    const run = single[event.key] || (button && (() => button.click()));
     if (run) {
       event.preventDefault();
       run();

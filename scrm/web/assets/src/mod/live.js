@@ -3,6 +3,7 @@
 // connection per element where we want one per page, and costs more bytes than this file.
 import htmx from "htmx.org/dist/htmx.esm.js";
 import { all, one, t, toast } from "./page.js";
+import { typed } from "./typing.js";
 
 const FRESH_MS = 20000;
 const STALE_MS = 60000;
@@ -84,6 +85,7 @@ function connect() {
   source.onopen = hears();
   source.addEventListener("beat", hears());
   source.addEventListener("fresh", hears(fresh));
+  source.addEventListener("typing", hears(({ data }) => typed(JSON.parse(data).topic)));
   source.addEventListener("change", hears(({ data }) => refetch(JSON.parse(data).topic)));
   source.onerror = lost;
 }

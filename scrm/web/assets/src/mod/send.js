@@ -1,5 +1,6 @@
 // A tap becomes a bubble at once, then whatever the server or the chat app really says about it.
 import { bridge, within } from "./bridge.js";
+import { collide } from "./collide.js";
 import { forget } from "./draft.js";
 import { pend, say, settle } from "./outgoing.js";
 import { all, on, one, t, toast, uuid } from "./page.js";
@@ -17,6 +18,7 @@ async function post(send) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.status === 401) say(send, t("登录已过期，请重新登录"), { copy: true });
     else if (answer.ok) settle(send, page);
+    else if (one("[data-collision]", page)) collide(send, one("[data-collision]", page), again);
     else {
       const why = one("[data-problem]", page)?.textContent || t("服务器没有答应（{n}）", { n: answer.status });
       say(send, t("没有发出去：{why}", { why }), { copy: true, retry: answer.status >= 500 && again });

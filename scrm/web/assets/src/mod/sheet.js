@@ -10,6 +10,7 @@ export function edit(card) {
   form.dataset.send = source.dataset.send;
   form.dataset.missing = JSON.stringify(missing);
   form.elements.suggestion.value = card.dataset.card;
+  form.elements.seen.value = source.elements.seen.value;
   form.elements.text.value = card.dataset.words;
   one("#sheet-miss").hidden = !missing.length;
   one("#sheet-miss span").textContent = t("还没填：{names}", { names: card.dataset.missing });

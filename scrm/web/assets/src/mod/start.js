@@ -1,6 +1,7 @@
 // What both pages start with.
 import "htmx.org/dist/htmx.esm.js";
 import { clock } from "./clock.js";
+import { seen } from "./collide.js";
 import { draft } from "./draft.js";
 import { feeds } from "./feed.js";
 import { keys } from "./keys.js";
@@ -10,8 +11,9 @@ import { sending } from "./send.js";
 import { sheets } from "./sheet.js";
 import { tabs } from "./tabs.js";
 import { theme } from "./theme.js";
+import { typing } from "./typing.js";
 
 export function start() {
   document.documentElement.classList.add("on");
-  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live]) module();
+  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live, typing, seen]) module();
 }

@@ -1,0 +1,74 @@
+"""Serving an app at an address or on a socket handed down, and leaving without cutting anybody off."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from aiohttp import web
+
+from scrm.errors import BadConfig
+from scrm.web.doors import Doors
+from scrm.web.house import HOUSE
+
+_SHUTDOWN_S = 4.0
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, sock: socket.socket | None = None, linger_s: float = 0
+) -> AsyncIterator[int]:
+    """Serve an app at an address or on a socket that listens already; yields the port (asked for 0: chosen).
+
+    Leaving ends gently: no new connections, streams end, who is connected gets a last answer for `linger_s`.
+    """
+    leaving = asyncio.Event()
+
+    async def last_answer(_request: web.Request, response: web.StreamResponse) -> None:
+        if leaving.is_set():
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+    app.on_response_prepare.append(last_answer)
+    runner = _doors(app)
+    await runner.setup()
+    site = web.SockSite(runner, sock) if sock else web.TCPSite(runner, host, port, backlog=1024)
+    try:
+        try:
+            await site.start()
+        except OSError:
+            raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
+        bound: int = runner.addresses[0][1]
+        yield bound
+        leaving.set()
+        await site.stop()
+        await runner.shutdown()  # streams end now, not when time is up
+        await _gone(runner, linger_s)
+    finally:
+        await runner.cleanup()
+
+
+def _doors(app: web.Application) -> Doors:
+    """With the limits of the settings; an app that is no house of ours (a simulator) has no settings."""
+    found = app.get(HOUSE)
+    return Doors(
+        app,
+        most=found.settings.connections if found else 0,
+        per_peer=found.settings.connections_per_address if found else 0,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_S,
+        handler_cancellation=True,
+    )
+
+
+async def _gone(runner: web.AppRunner, linger_s: float) -> None:
+    """Until everybody connected has left, or had the time to.
+
+    Closing at once would reset those whose request is on its way; with an answer they go of themselves.
+    """
+    until = monotonic() + linger_s
+    while runner.server and runner.server.connections and monotonic() < until:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)  # aiohttp has no event for it
