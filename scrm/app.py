@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
-import traceback
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,30 +11,35 @@ from pathlib import Path
 
 import structlog
 from aiohttp import web
-from structlog.typing import EventDict
 
+from connectors.kit.buckets import Buckets
 from connectors.kit.http import Guard
-from connectors.kit.tokens import MemoryTokens
 from scrm import db as database
 from scrm.accounts import service as accounts
 from scrm.accounts import store as account_store
 from scrm.accounts.service import Directory, Plugged
+from scrm.bus.hub import Bus
+from scrm.bus.links import Links, linked
 from scrm.contract import Context
 from scrm.db import Database, utcnow
-from scrm.errors import BadConfig
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline, Wakes
 from scrm.playbook.service import Library
-from scrm.seal import Vault, master_key
+from scrm.reserve import Reserve
+from scrm.seal import Vault, open_vault
 from scrm.settings import Settings
-from scrm.web import auth, gallery, hooks, inbox, ops, sidebar, stream
+from scrm.spool.host import Spool, spooling
+from scrm.spool.intake import SpooledInbox
+from scrm.tokens import SharedTokens
+from scrm.web import auth, gallery, hands, hooks, inbox, ops, sidebar, stream, visitor
 from scrm.web.api import openapi
 from scrm.web.house import HOUSE, House
+from scrm.web.limits import Limits
 from scrm.web.metrics import Metrics
 from scrm.web.render import Renderer
 from scrm.web.routes import Route, guard, mount, verify
-from scrm.worker import Worker, finish
+from scrm.worker import Wake, Worker, finish
 
 log = structlog.get_logger()
 
@@ -52,7 +54,9 @@ ROUTES: tuple[Route, ...] = (
     *auth.ROUTES,
     *sidebar.ROUTES,
     *inbox.ROUTES,
+    *hands.ROUTES,
     *stream.ROUTES,
+    *visitor.ROUTES,
     *openapi.ROUTES,
     *ops.ROUTES,
     *gallery.ROUTES,
@@ -66,44 +70,9 @@ class Service:
     app: web.Application
     house: House
     worker: Worker
-
-
-def open_logs(level: str) -> None:
-    """JSON lines without personal data: events name ids and kinds, never what somebody said."""
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _without_values,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        cache_logger_on_first_use=False,
-    )
-    if not any(isinstance(handler, _Libraries) for handler in logging.getLogger().handlers):
-        logging.getLogger().addHandler(_Libraries(logging.WARNING))
-    # Access lines carry paths and addresses; our own counters say the rest.
-    logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)
-
-
-class _Libraries(logging.Handler):
-    """What libraries complain about: who and where. Their messages may quote a request, so they stay out."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        where = f"{record.module}:{record.lineno}"
-        log.log(record.levelno, "library", logger=record.name, at=where, exc_info=record.exc_info)
-
-
-def _without_values(_logger: object, _method: str, fields: EventDict) -> EventDict:
-    """A traceback names files and lines; an exception's message may quote a customer, so it stays out."""
-    if given := fields.pop("exc_info", None):
-        kind, _, trace = given if isinstance(given, tuple) else sys.exc_info()
-        fields["error"] = kind.__name__ if kind else ""
-        frames = traceback.extract_tb(trace)[-8:]
-        fields["where"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
-    return fields
+    #: Wake a loop, here and in the other processes: settle | react | send | due.
+    wakes: Mapping[str, Callable[[], None]]
+    bus: Bus
 
 
 @asynccontextmanager
@@ -111,7 +80,7 @@ async def opened(
     settings: Settings, *, vault: Vault | None = None
 ) -> AsyncIterator[tuple[Database, Directory]]:
     """The migrated database with the accounts of the settings in it; what every command starts from."""
-    key = vault or Vault(master_key(settings.key_path, settings.master_key))
+    key = vault or open_vault(settings.key_path, settings.master_key)
     await asyncio.to_thread(database.migrate, settings.db_url)
     db = await Database.open(settings.db_url, key)
     try:
@@ -134,19 +103,26 @@ async def running(
 
     `extra` are accounts besides those of the settings; `work=False` only takes in and shows.
     """
-    async with opened(settings) as (db, directory), Guard() as wire:
+    metrics = Metrics()
+    async with (
+        opened(settings) as (db, directory),
+        _spooled(settings, db, metrics) as spool,
+        linked(db, settings.redis_url, meter=metrics.bus) as links,
+        Guard(buckets=Buckets(shared=links.levels, share=lambda: links.bus.share)) as wire,
+    ):
         async with db.begin(TENANT) as conn:
             await accounts.add_all(conn, extra, now=utcnow())
         async with db.read(TENANT) as conn:
             await directory.load(conn)
-        service = _assemble(settings, db, directory, wire)
+        service = _assemble(settings, db, directory, wire, links, metrics, spool)
         task = (
             asyncio.create_task(service.worker.run(_pipeline(settings, service)), name="worker")
             if work
             else None
         )
         try:
-            yield service
+            async with _upkeep(settings, service.house):
+                yield service
         finally:
             service.house.live.close()
             if task is not None:
@@ -154,13 +130,49 @@ async def running(
             await service.house.inbox.flush()
 
 
-def _assemble(settings: Settings, db: Database, directory: Directory, wire: Guard) -> Service:
-    tokens, live = MemoryTokens(), Live()
+@asynccontextmanager
+async def _spooled(settings: Settings, db: Database, metrics: Metrics) -> AsyncIterator[Spool | None]:
+    """The host's spool; the embedded database lies on this host itself and has none."""
+    if settings.embedded:
+        yield None
+        return
+    folder, pending = Path(settings.data_dir), settings.inbox_pending
+    async with spooling(folder, db, pending=pending, max_rows=settings.spool_max_rows) as spool:
+        spool.left, spool.turned = metrics.spool.forwarded.inc, metrics.spool.bypass.set
+        yield spool
+
+
+@asynccontextmanager
+async def _upkeep(settings: Settings, house: House) -> AsyncIterator[None]:
+    """What a process does besides serving: drain the spool, keep room on the disk."""
+    chores = [asyncio.create_task(Reserve(Path(settings.data_dir), settings.reserve_mb << 20).watch())]
+    if house.spool is not None:
+        ids = lambda: [t.tenant_id for t in house.directory.tenants]  # noqa: E731
+        chores.append(asyncio.create_task(house.spool.run(ids), name="spool"))
+    try:
+        yield
+    finally:
+        for chore in chores:
+            chore.cancel()
+        await asyncio.wait(chores)
+
+
+def _assemble(
+    settings: Settings,
+    db: Database,
+    directory: Directory,
+    wire: Guard,
+    links: Links,
+    metrics: Metrics,
+    spool: Spool | None,
+) -> Service:
+    bus, tokens, live = links.bus, SharedTokens(db), Live(links.bus)
 
     def context(plugged: Plugged, now: datetime) -> Context:
-        return Context(account=plugged.account, http=wire.http(plugged.account), tokens=tokens, now=now)
+        account = plugged.account
+        return Context(account=account, http=wire.http(account), tokens=tokens.of(account.tenant_id), now=now)
 
-    box = Inbox(db, pending=settings.inbox_pending, stored=lambda: worker.settle.set())
+    box = _inbox(settings, db, spool, lambda: wakes["settle"]())
     worker = Worker(
         db=db,
         directory=directory,
@@ -169,7 +181,9 @@ def _assemble(settings: Settings, db: Database, directory: Directory, wire: Guar
         context=context,
         max_attempts=settings.max_attempts,
         effect_max_age_s=settings.effect_max_age_s,
+        return_wait_s=settings.return_wait_s,
     )
+    wakes = waking(worker, bus)
     house = House(
         settings=settings,
         db=db,
@@ -178,16 +192,52 @@ def _assemble(settings: Settings, db: Database, directory: Directory, wire: Guar
         live=live,
         library=Library.load(settings.library),
         renderer=Renderer(),
-        metrics=Metrics(),
+        metrics=metrics,
         context=context,
-        wake_send=worker.send.set,
-        wake_react=worker.react.set,
+        wake_send=wakes["send"],
+        wake_react=wakes["react"],
+        spool=spool,
+        limits=_limits(db, links),
     )
     if house.renderer.missing_assets:
         log.warning(
             "front-end assets missing: pages work but plainly; reinstall with Node reachable to build them"
         )
-    return Service(app=web_app(house), house=house, worker=worker)
+    return Service(app=web_app(house), house=house, worker=worker, wakes=wakes, bus=bus)
+
+
+def _limits(db: Database, links: Links) -> Limits:
+    """What visitors may ask of all processes together; Redis learns neither addresses nor who is who."""
+
+    def mark(who: str) -> str:
+        return db.vault.blind("limit", who)[:12].hex()
+
+    return Limits(shared=links.levels, share=lambda: links.bus.share, mark=mark)
+
+
+def _inbox(settings: Settings, db: Database, spool: Spool | None, stored: Callable[[], None]) -> Inbox:
+    if spool is None:
+        return Inbox(db, pending=settings.inbox_pending, stored=stored)
+    return SpooledInbox(db, pending=settings.inbox_pending, stored=stored, spool=spool)
+
+
+def waking(worker: Worker, bus: Bus) -> Mapping[str, Callable[[], None]]:
+    """How to wake each loop, in whatever process it has nothing to do."""
+    loops = {"settle": worker.settle, "react": worker.react, "send": worker.send, "due": worker.due}
+
+    def waker(name: str, loop: Wake) -> Callable[[], None]:
+        def wake() -> None:
+            loop.set()
+            bus.publish("wake", name)
+
+        return wake
+
+    def heard(name: str) -> None:
+        if name in loops:  # a later release may know more of them
+            loops[name].set()
+
+    bus.hear("wake", heard)
+    return {name: waker(name, loop) for name, loop in loops.items()}
 
 
 def web_app(house: House) -> web.Application:
@@ -196,37 +246,25 @@ def web_app(house: House) -> web.Application:
     app[HOUSE] = house
     mount(app, ROUTES)
     verify(app)
+
+    async def end_streams(_app: web.Application) -> None:
+        house.live.close()
+
+    app.on_shutdown.append(end_streams)
     return app
 
 
 def _pipeline(settings: Settings, service: Service) -> Pipeline:
-    house, worker = service.house, service.worker
+    house, wakes = service.house, service.wakes
     return Pipeline(
         db=house.db,
         directory=house.directory,
         live=house.live,
         library=house.library,
         context=house.context,
-        wakes=Wakes(react=worker.react.set, send=worker.send.set, due=worker.due.set),
+        wakes=Wakes(react=wakes["react"], send=wakes["send"], due=wakes["due"]),
         company=settings.company,
         settle_rows=settings.settle_rows,
         max_attempts=settings.max_attempts,
         effect_max_age_s=settings.effect_max_age_s,
     )
-
-
-@asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[int]:
-    """Serve an app; yields the port, which is chosen when 0 was asked for."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port, backlog=1024)
-    try:
-        try:
-            await site.start()
-        except OSError:
-            raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
-        bound: int = runner.addresses[0][1]
-        yield bound
-    finally:
-        await runner.cleanup()

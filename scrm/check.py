@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 
 from scrm import db, inbox, outbox
 from scrm.accounts import rules
 from scrm.accounts.service import connector
-from scrm.app import TENANT, running
+from scrm.app import TENANT, Service, running
 from scrm.contract import Finding, Probes, Severity
 from scrm.db import utcnow
 from scrm.errors import ScrmError
 from scrm.playbook.service import Library
+from scrm.reserve import FULL, Reserve
+from scrm.seal import open_vault
 from scrm.settings import Settings
+from scrm.spool.host import lying
 from scrm.web.render import Renderer
+
+#: Connecting takes milliseconds, or 250 ms to fail.
+_REDIS_S = 2.0
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -25,6 +34,11 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     if broken:
         yield Finding(severity=Severity.WARN, sentence="上面的问题改好以后，再检查数据库和平台连接。")
         return
+    try:
+        async for found in _host(settings):
+            yield found
+    except ScrmError as error:
+        yield _error(error.sentence)
     async for found in _live(settings):
         yield found
 
@@ -58,11 +72,33 @@ def _accounts(settings: Settings) -> list[Finding]:
     return made
 
 
+async def _host(settings: Settings) -> AsyncIterator[Finding]:
+    """What lies on this machine, whatever the database does."""
+    folder = Path(settings.data_dir)
+    if await asyncio.to_thread(folder.is_dir):
+        used = Reserve(folder, 0).used
+        if used >= FULL:
+            yield _error(f"磁盘：{folder} 所在的磁盘已用 {used:.0%}，写满后消息就存不进来，请尽快清理。")
+    if settings.embedded:
+        return
+    vault = open_vault(settings.key_path, settings.master_key)
+    depth = await lying(folder, vault, [TENANT])
+    if depth is None or not depth.rows:
+        yield _ok("本机暂存区：没有等待转存的消息。")
+        return
+    if depth.waiting:
+        yield _warn(f"本机暂存区：有 {depth.waiting} 条消息等待转存，数据库恢复后会自动写入。")
+    if depth.stuck:
+        yield _warn(f"本机暂存区：有 {depth.stuck} 条消息写不进数据库，每十分钟重试一次，原因见日志。")
+
+
 async def _live(settings: Settings) -> AsyncIterator[Finding]:
     try:
         async with running(settings, work=False) as service:
             house = service.house
             yield _ok(f"数据库：结构版本 {db.revision(settings.db_url)}，可以读写。")
+            if found := await _wires(settings, service):
+                yield found
             async with house.db.read(TENANT) as conn:
                 waiting, going = await inbox.counts(conn), await outbox.counts(conn)
             if waiting["quarantined"]:
@@ -82,6 +118,20 @@ async def _live(settings: Settings) -> AsyncIterator[Finding]:
                         )
     except ScrmError as error:
         yield _error(error.sentence)
+
+
+async def _wires(settings: Settings, service: Service) -> Finding | None:
+    """Whether Redis answers; None when none is configured."""
+    if not settings.redis_url:
+        return None
+    if settings.embedded:
+        return _warn("redis_url：内嵌数据库只有一个进程，用不到 Redis，这项设置被忽略。")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REDIS_S):
+            while not service.bus.wires["redis"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            return _ok("Redis：可以连接，多进程之间的唤醒和实时更新走 Redis。")
+    return _warn("Redis：连不上。服务照常工作，实时更新改走 PostgreSQL；请检查 redis_url 和 Redis。")
 
 
 def _ok(sentence: str) -> Finding:

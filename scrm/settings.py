@@ -17,7 +17,8 @@ class Settings:
     """One running service. Every field is explained in config/default.toml."""
 
     data_dir: str
-    database_url: str
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     host: str
     port: int
     public_url: str
@@ -28,9 +29,14 @@ class Settings:
     scripts_dir: str
     log_level: str
     inbox_pending: int
+    spool_max_rows: int
+    reserve_mb: int
+    connections: int
+    connections_per_address: int
     settle_rows: int
     max_attempts: int
     effect_max_age_s: int
+    return_wait_s: int
     session_h: int
     secure_cookies: bool
     dev_pages: bool
@@ -43,6 +49,11 @@ class Settings:
     @property
     def db_url(self) -> str:
         return self.database_url or f"sqlite:///{self.sqlite_path}"
+
+    @property
+    def embedded(self) -> bool:
+        """SQLite: one process owns the file."""
+        return self.db_url.startswith("sqlite")
 
     @property
     def key_path(self) -> Path:

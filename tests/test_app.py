@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from scrm.app import TENANT, listening, opened, running, web_app
+from scrm.app import TENANT, opened, running, web_app
 from scrm.errors import BadConfig, ScrmError
 from scrm.settings import load
+from scrm.web.serving import listening
 from tests.web.office import configured, given, message, office
 
 

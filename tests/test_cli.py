@@ -30,6 +30,7 @@ SECRETS = {"token": "QDG6eK3kf7Vq9bXz", "aes_key": AES_KEY, "secret": "a-secret-
 COMMANDS = (
     (),
     ("serve",),
+    ("worker",),
     ("demo",),
     ("token",),
     ("token", "create"),
@@ -46,6 +47,10 @@ COMMANDS = (
     ("openapi",),
     ("keys",),
     ("keys", "new"),
+    ("keys", "status"),
+    ("keys", "rotate"),
+    ("backup",),
+    ("restore",),
 )
 
 
