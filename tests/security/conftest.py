@@ -11,7 +11,7 @@ from tests.web.office import Office, office
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Office]:
+async def desk(tmp_path: Path, service_url: str) -> AsyncIterator[Office]:
     """A hired office: `rep` and `peer` in team A, `other` in team B, a lead, and those who do not talk."""
-    async with office(tmp_path) as made:
+    async with office(tmp_path, database_url=service_url) as made:
         yield made

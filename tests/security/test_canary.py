@@ -14,8 +14,9 @@ import pytest
 import structlog
 
 from connectors.kit.profiles import profile_raw
-from scrm.app import TENANT, open_logs
+from scrm.app import TENANT
 from scrm.db import utcnow
+from scrm.logs import open_logs
 from scrm.schema import metadata
 from scrm.web import stream
 from tests.web.office import Office, event, office
@@ -149,7 +150,7 @@ async def test_a_careless_log_line_would_be_found(capfd: pytest.CaptureFixture[s
     canary = Canary()
     structlog.get_logger().debug("received", text=canary.words)
 
-    assert canary.found_in(capfd.readouterr().out) == ["words"]
+    assert canary.found_in(capfd.readouterr().err) == ["words"]
 
 
 async def test_no_metric_and_no_health_page_names_a_customer(lived: tuple[Office, Canary]) -> None:

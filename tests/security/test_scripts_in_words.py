@@ -8,6 +8,9 @@ import aiohttp
 
 from tests.web.office import Office, Page, event, message
 
+#: A browser sees nothing of the engine.
+ENGINES = ["sqlite"]
+
 VECTORS = (
     "<script>alert(1)</script>",
     "<ScRiPt/x>alert(1)</sCrIpT>",
