@@ -14,10 +14,12 @@ from pathlib import Path
 from aiohttp import web
 
 from scrm import settings
-from scrm.app import Service, listening, running
+from scrm.app import Service, running
 from scrm.contract import Call
 from scrm.db import utcnow
+from scrm.logs import open_logs
 from scrm.settings import Settings
+from scrm.web.serving import listening
 
 
 def hasty(service: Service) -> web.Application:
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--data-dir", dest="data_dir")
     args = parser.parse_args()
+    open_logs("info")
     asyncio.run(serve(settings.load(args.config, port=args.port, data_dir=args.data_dir)))
 
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, ClientTimeout
 
-from tests.chaos.harness import SCRM, Server
+from tests.chaos.harness import SCRM, Profile, Server
 
 NewServer = Callable[..., Server]
 Tell = Callable[[str], None]
@@ -26,12 +27,18 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
 
 
 @pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with ClientSession(timeout=ClientTimeout(total=10), trust_env=False) as session:
+        yield session
+
+
+@pytest.fixture
 async def new_server(tmp_path: Path) -> AsyncIterator[NewServer]:
     """Makes servers that end with the test, whatever happens in it."""
     made: list[Server] = []
 
-    def make(program: Sequence[str] = SCRM) -> Server:
-        made.append(Server(tmp_path / "server", program))
+    def make(program: Sequence[str] = SCRM, profile: Profile | None = None, **env: str) -> Server:
+        made.append(Server(tmp_path / "server", program, profile or Profile(), env))
         return made[-1]
 
     yield make

@@ -6,27 +6,16 @@ import asyncio
 import random
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp import ClientSession
 
-from connectors.kit.world import World
-from connectors.wechat_oa.simulator import simulate
-from scrm.app import listening
-from scrm.contract import Account
 from tests.chaos.conftest import NewServer, Tell
 from tests.chaos.harness import (
-    AES_KEY,
-    APP_ID,
+    NOWHERE,
     SCRM,
-    SECRET,
     SLUG,
-    TOKEN,
     Api,
     Findings,
     Ledger,
@@ -36,46 +25,28 @@ from tests.chaos.harness import (
     Word,
     judge,
     judge_sendings,
+    seed,
     states_of_pushes,
     until,
+    verdict,
 )
+from tests.chaos.phones import Vendor, say, simulated
 
-SEED = 20260302
+SEED = seed()
 KILLS, KILLS_OUT = 30, 4
 HERE = Path(__file__).parent
-SEND = "message/custom/send"
-#: Nothing listens there: looking people up fails, which must not matter.
-NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[ClientSession]:
-    async with ClientSession(timeout=ClientTimeout(total=10), trust_env=False) as session:
-        yield session
 
 
 # -- the way in --------------------------------------------------------------------------------------------
 async def under_fire(server: Server, load: Load, kills: int, rng: random.Random) -> None:
     """Kill the server `kills` times while it acks, each time at another moment of its work."""
     await server.start()
-    loading = asyncio.create_task(load.run())
-    try:
+    async with load.running():
         for _ in range(kills):
             await load.more(rng.randint(50, 300))
             await asyncio.sleep(rng.uniform(0, 0.05))
             await server.kill()
             await server.start()
-    finally:
-        load.stopping = True
-        await loading
-
-
-async def verdict(server: Server, load: Load, http: ClientSession) -> tuple[Findings, int]:
-    """What the timelines show once everything is worked off, and how many words they hold."""
-    api = Api(server.url, await server.new_token(), http)
-    await api.drained()
-    timelines = await api.timelines()
-    return judge(load.ledger, timelines), sum(map(len, timelines.values()))
 
 
 async def test_thirty_kills_under_load_lose_nothing_double_nothing_and_keep_the_order(
@@ -94,7 +65,7 @@ async def test_thirty_kills_under_load_lose_nothing_double_nothing_and_keep_the_
     assert found == Findings(), f"ledger: {load.ledger.save(tmp_path / 'ledger.json')}"
     assert acked > KILLS * 50
     assert load.ledger.failures > 0  # the kills did hit callbacks
-    assert server.rows("PRAGMA integrity_check") == [("ok",)]
+    assert server.intact()
     assert server.rows("SELECT DISTINCT state FROM inbox") == [("done",)]
     assert server.rows("SELECT source_key FROM event GROUP BY source_key HAVING count(*) > 1") == []
 
@@ -140,66 +111,6 @@ def test_the_judge_sees_each_kind_of_fault(shown: dict[str, list[str]], wrong: F
 
 
 # -- the way out -------------------------------------------------------------------------------------------
-@dataclass
-class Vendor:
-    """A simulated Official Account that can keep the answer to itself after the message is on the phone."""
-
-    world: World
-    holding: bool = False
-    held: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def pause(self) -> None:
-        """Keep one answer back until the caller is dead."""
-        self.holding = False
-        self.held.set()
-        await asyncio.sleep(30)
-
-    def phones(self) -> Counter[str]:
-        return Counter(b.text for p in self.world.personas for b in self.world.received(p))
-
-
-@asynccontextmanager
-async def simulated(server: Server) -> AsyncIterator[Vendor]:
-    """The vendor of the server's account, in this process; it outlives the server's deaths."""
-    account = Account(
-        tenant_id=1,
-        account_id=1,
-        slug=SLUG,
-        channel="wechat_oa",
-        name="学堂",
-        options={"app_id": APP_ID},
-        secrets={"token": TOKEN, "aes_key": AES_KEY, "secret": SECRET},
-    )
-    vendor = Vendor(World(random.Random(SEED), people=12))
-    app = simulate(vendor.world, account, f"{server.url}/hooks/{SLUG}")
-
-    @web.middleware
-    async def hold(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
-        answer: web.StreamResponse = await handler(request)
-        if vendor.holding and request.path.endswith(SEND):
-            await vendor.pause()
-        return answer
-
-    app.middlewares.append(hold)
-    async with listening(app, "127.0.0.1", 0) as port:
-        server.configure(f"http://127.0.0.1:{port}")
-        yield vendor
-
-
-async def say(api: Api, talk: str, text: str, promised: list[str]) -> None:
-    """Queue one push, with the same key until somebody lives to promise it."""
-    for _ in range(400):
-        try:
-            status, answer = await api.post("pushes", {"conversation_id": talk, "text": text}, text)
-        except (ClientError, TimeoutError):
-            await asyncio.sleep(0.05)
-            continue
-        assert status == 201, answer
-        promised.append(text)
-        return
-    raise AssertionError(f"nobody took {text}")
-
-
 async def sent_under_fire(
     server: Server, vendor: Vendor, http: ClientSession, rounds: int
 ) -> tuple[Sendings, dict[str, list[str]]]:
@@ -242,7 +153,7 @@ async def test_a_push_is_never_sent_twice_whenever_the_sender_dies(
     assert found == Sendings()
     assert set(kept) == {"sent", "unknown"}
     assert len(unclear & vendor.phones().keys()) >= KILLS_OUT
-    assert server.rows("PRAGMA integrity_check") == [("ok",)]
+    assert server.intact()
 
 
 async def test_a_server_that_blindly_sends_again_is_caught(
