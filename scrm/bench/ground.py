@@ -1,34 +1,25 @@
-"""What the benches stand on: a service of their own on loopback, customers, and their signed callbacks."""
+"""What the benches stand on: customers, their signed callbacks, and a platform that knows them."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import os
 import random
 import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from connectors.kit.codec import Codec, plain_signature
 from connectors.kit.profiles import profile_raw
-from scrm import settings
-from scrm.app import Service, listening, running
 from scrm.contract import Raw
 from scrm.db import utcnow
-from scrm.pipeline import Pipeline, Wakes
-from scrm.settings import Settings
 from scrm.shapes import to_json
+from scrm.web.serving import listening
 
 Figures = dict[str, float | int | str]
 
@@ -160,72 +151,6 @@ async def platform() -> AsyncIterator[str]:
     app.router.add_route("*", "/{path:.*}", answer)
     async with listening(app, "127.0.0.1", 0) as port:
         yield f"http://127.0.0.1:{port}"
-
-
-def fresh_settings(folder: str) -> Settings:
-    """Defaults, whatever the environment says; data in `folder`."""
-    return settings.load(env={}, data_dir=folder, host="127.0.0.1", port=0, log_level="error")
-
-
-@asynccontextmanager
-async def service(api_base: str = "http://127.0.0.1:9") -> AsyncIterator[Service]:
-    """A whole service in this process without its loops: each bench turns the wheel it measures."""
-    with tempfile.TemporaryDirectory(prefix="scrm-bench-") as folder:
-        async with running(fresh_settings(folder), work=False, extra=[account(api_base)]) as one:
-            yield one
-
-
-def pipeline(one: Service) -> Pipeline:
-    house, made = one.house, one.house.settings
-    return Pipeline(
-        db=house.db,
-        directory=house.directory,
-        live=house.live,
-        library=house.library,
-        context=house.context,
-        wakes=Wakes(react=_nothing, send=_nothing, due=_nothing),
-        company=made.company,
-        settle_rows=made.settle_rows,
-        max_attempts=made.max_attempts,
-        effect_max_age_s=made.effect_max_age_s,
-    )
-
-
-def _nothing() -> None: ...
-
-
-async def store(one: Service, raws: Sequence[Raw], *, at_once: int = 500) -> None:
-    """Into the inbox, as if they had been called in."""
-    plugged = one.house.directory.by_slug(SLUG)
-    for start in range(0, len(raws), at_once):
-        await one.house.inbox.accept(plugged.account, raws[start : start + at_once], received_at=utcnow())
-
-
-@asynccontextmanager
-async def process(*words: str, cwd: Path) -> AsyncIterator[str]:
-    """A Python process that says `ready URL`; yields the URL and ends the process."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("SCRM_")}
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *words, cwd=cwd, env=env, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield await asyncio.wait_for(_ready(started), 60)
-    finally:
-        if started.returncode is None:
-            started.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(started.wait(), 20)
-            except TimeoutError:
-                started.kill()
-                await started.wait()
-
-
-async def _ready(started: asyncio.subprocess.Process) -> str:
-    assert started.stdout is not None
-    while line := (await started.stdout.readline()).decode():
-        if line.startswith("ready "):
-            return line.split()[1]
-    raise RuntimeError("the measured process ended before it was ready")
 
 
 def wrk() -> str | None:

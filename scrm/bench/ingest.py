@@ -1,27 +1,32 @@
-"""Ingest: signed callbacks a second that one process verifies, decrypts and commits before it answers."""
+"""Ingest: signed callbacks a second that a process verifies, decrypts and commits before it answers."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import re
-import sqlite3
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import sqlalchemy as sa
+
 from connectors.kit.http import is_loopback, open_session
-from scrm.bench.ground import SLUG, Figures, platform, process, quantile, signed, talk, wrk
+from scrm import db
+from scrm.bench.ground import SLUG, Figures, platform, quantile, signed, talk, wrk
+from scrm.bench.site import Site, process, site
+from scrm.schema import inbox
+from scrm.spool.host import FILE as SPOOL
 
 CONNECTIONS, PEOPLE = 64, 2_000
 SECONDS = 5.0
 #: Signed beforehand for each second of load; if it were too few, requests would repeat and become cheap.
 A_SECOND = 8_000
+#: On PostgreSQL: so many processes behind one socket.
+CREWS = (1, 2, 4)
 _THREADS = 2
 #: Each thread of wrk has its own file of requests, `path <tab> body` a line, and walks through it once.
 _SCRIPT = """
@@ -60,49 +65,77 @@ class Load:
 
 
 async def run(
-    seconds: float = SECONDS, a_second: int = A_SECOND, *, say: Callable[[str], None] = print
+    seconds: float = SECONDS,
+    a_second: int = A_SECOND,
+    *,
+    database: str = "",
+    crews: Sequence[int] = CREWS,
+    say: Callable[[str], None] = print,
 ) -> Figures:
-    """Bare server before and after, our service with its worker and without, each under the same load."""
+    """Bare server before and after, our service with its worker and without, each under the same load.
+
+    On PostgreSQL also as many supervised processes as `crews` says, with their workers and without.
+    """
     if wrk() is None:
         say("wrk is not installed: a client in Python makes the load, which slows both sides alike.")
+    several = [f"{mode}_{size}" for size in (crews if database else ()) for mode in ("full", "idle")]
     with tempfile.TemporaryDirectory(prefix="scrm-bench-") as name:
-        folder = Path(name)
-        calls = _Calls(folder, seed=random.randrange(10**6))
-        bare = [await _measured("bare", folder, calls, seconds, a_second)]
-        full = await _measured("full", folder, calls, seconds, a_second)
-        idle = await _measured("idle", folder, calls, seconds, a_second)
-        bare.append(await _measured("bare", folder, calls, seconds, a_second))
-    bound = statistics.fmean(load.rate for load, _, _ in bare)
-    return {
+        calls = Calls(Path(name), seed=random.randrange(10**6))
+        taken = {
+            mode: await measured(mode.removesuffix("_again"), database, calls, seconds, a_second)
+            for mode in ("bare", "full", "idle", *several, "bare_again")
+        }
+    bound = statistics.fmean([taken["bare"].rate, taken.pop("bare_again").rate])
+    figures: Figures = {
         "load": "wrk" if wrk() else "python",
         "connections": CONNECTIONS,
         "seconds": seconds,
         "body_bytes": calls.body_bytes,
-        **_figures("bare", bare[0]),
-        **_figures("full", full),
-        **_figures("idle", idle),
+    }
+    for mode, one in taken.items():
+        figures |= one.figures(mode)
+    for mode in several:
+        alone = taken[mode.partition("_")[0]]
+        figures[f"{mode}_to_one"] = round(taken[mode].rate / alone.rate, 2)
+    return figures | {
         "bound_s": round(bound),
-        "ratio": round(idle[0].rate / bound, 3),
-        "ratio_worker_on": round(full[0].rate / bound, 3),
+        "ratio": round(taken["idle"].rate / bound, 3),
+        "ratio_worker_on": round(taken["full"].rate / bound, 3),
         "bar": 0.40,
         "aim": 0.55,
     }
 
 
-def _figures(name: str, measured: tuple[Load, int, int]) -> Figures:
-    load, stored, left = measured
-    figures: Figures = {
-        f"{name}_s": round(load.rate),
-        f"{name}_p50_ms": round(load.p50_ms, 2),
-        f"{name}_p99_ms": round(load.p99_ms, 2),
-        f"{name}_failed": load.failed,
-    }
-    if name != "bare":
-        figures |= {f"{name}_answered": load.requests, f"{name}_stored": stored, f"{name}_unsettled": left}
-    return figures
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A load and what it left in the inbox."""
+
+    load: Load
+    stored: int
+    #: When the load stopped, so many waited to be settled.
+    unsettled: int
+
+    @property
+    def rate(self) -> float:
+        return self.load.rate
+
+    def figures(self, mode: str) -> Figures:
+        figures: Figures = {
+            f"{mode}_s": round(self.rate),
+            f"{mode}_p50_ms": round(self.load.p50_ms, 2),
+            f"{mode}_p99_ms": round(self.load.p99_ms, 2),
+            f"{mode}_failed": self.load.failed,
+        }
+        if mode == "bare":
+            return figures
+        return figures | {
+            f"{mode}_answered": self.load.requests - self.load.failed,
+            f"{mode}_stored": self.stored,
+            f"{mode}_unsettled": self.unsettled,
+        }
 
 
-class _Calls:
+class Calls:
     """Requests that were never made before."""
 
     def __init__(self, folder: Path, *, seed: int) -> None:
@@ -129,30 +162,54 @@ class _Calls:
         return script
 
 
-async def _measured(
-    mode: str, folder: Path, calls: _Calls, seconds: float, a_second: int
-) -> tuple[Load, int, int]:
-    """The load, how many rows the inbox holds afterwards, and how many of them wait to be settled."""
-    data = folder / f"{mode}-{time.monotonic_ns()}"
-    async with platform() as api, process("scrm.bench.host", mode, str(data), api, cwd=folder) as url:
-        await _load(url, calls, min(1.0, seconds), a_second)
-        before = _rows(data)[0]
-        load = await _load(url, calls, seconds, a_second)
-        stored, left = _rows(data)
-    return load, stored - before, left
+async def measured(mode: str, database: str, calls: Calls, seconds: float, a_second: int) -> Measured:
+    """Raises `RuntimeError` when more was answered than is stored."""
+    async with site(database) as place, platform() as api:
+        async with process(*_words(mode, place.config(api)), cwd=place.folder) as url:
+            await _load(url, calls, min(1.0, seconds), a_second)
+            before = (await asyncio.to_thread(_rows, place))[0]
+            load = await _load(url, calls, seconds, a_second)
+            unsettled = (await asyncio.to_thread(_rows, place))[1]
+        stored = (await asyncio.to_thread(_rows, place))[0] - before
+    if mode != "bare":
+        demand_stored(load, stored, made=int(seconds * a_second))
+    return Measured(load=load, stored=stored, unsettled=unsettled)
 
 
-def _rows(data: Path) -> tuple[int, int]:
-    path = data / "scrm.db"
-    if not path.exists():
+def demand_stored(load: Load, stored: int, *, made: int) -> None:
+    """Raises `RuntimeError` when less is stored than was answered; beyond what was made are repeats."""
+    answered = load.requests - load.failed
+    if stored < min(answered, int(0.9 * made)):
+        raise RuntimeError(f"{answered} callbacks were answered, {stored} are stored")
+
+
+def _words(mode: str, config: str) -> tuple[str, ...]:
+    """The process of a mode; with a number the command itself, with so many processes behind one socket."""
+    kind, _, size = mode.partition("_")
+    if not size:
+        return ("scrm.bench.host", kind, config)
+    alone = ["--no-work"] if kind == "idle" else []
+    return ("scrm", "--config", config, "serve", "--workers", size, *alone)
+
+
+def _rows(place: Site) -> tuple[int, int]:
+    """Callbacks stored, in the database or this host's spool, and how many of them wait to be settled."""
+    spool = place.folder / SPOOL
+    urls = [place.settings.db_url, *([f"sqlite:///{spool}"] if spool.exists() else [])]
+    found = [db.connected(url, _counted) for url in urls]
+    return sum(stored for stored, _ in found), sum(left for _, left in found)
+
+
+def _counted(sync: sa.Connection) -> tuple[int, int]:
+    if not sa.inspect(sync).has_table("inbox"):
         return 0, 0
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        calls = "SELECT count(*) FROM inbox WHERE source_key NOT LIKE 'profile:%'"
-        waiting = "SELECT count(*) FROM inbox WHERE state = 'new'"
-        return int(db.execute(calls).fetchone()[0]), int(db.execute(waiting).fetchone()[0])
+    how_many = sa.select(sa.func.count()).select_from(inbox)
+    calls = how_many.where(inbox.c.source_key.not_like("profile:%"))
+    waiting = how_many.where(inbox.c.state == "new")
+    return int(sync.execute(calls).scalar() or 0), int(sync.execute(waiting).scalar() or 0)
 
 
-async def _load(url: str, calls: _Calls, seconds: float, a_second: int) -> Load:
+async def _load(url: str, calls: Calls, seconds: float, a_second: int) -> Load:
     count = max(CONNECTIONS, int(seconds * a_second))
     program = wrk()
     if program is None:

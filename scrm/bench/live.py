@@ -7,14 +7,12 @@ import json
 import random
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -26,14 +24,13 @@ from scrm.bench.ground import (
     SLUG,
     Figures,
     Said,
-    fresh_settings,
     platform,
-    process,
     quantile,
     signed,
     talk,
     text_message,
 )
+from scrm.bench.site import process, site
 from scrm.db import utcnow
 from scrm.staff import service as staff
 from scrm.web.pages import topic
@@ -64,9 +61,9 @@ class Rep:
         return {"Cookie": f"scrm={self.cookie}", "HX-Request": "true"}
 
 
-async def run(probes: int = PROBES, capacity_s: float = CAPACITY_S) -> Figures:
+async def run(probes: int = PROBES, capacity_s: float = CAPACITY_S, *, database: str = "") -> Figures:
     """One customer's messages timed one by one: in quiet, then among others at 70 % of what we can take."""
-    async with _desk() as rep:
+    async with _desk(database) as rep:
         stream = _Stream(rep)
         async with stream.open():
             customer = _Customer(rep, stream)
@@ -104,17 +101,17 @@ def _quantiles(name: str, seconds: list[float]) -> Figures:
 
 
 @asynccontextmanager
-async def _desk() -> AsyncIterator[Rep]:
+async def _desk(database: str) -> AsyncIterator[Rep]:
     """A service in a process of its own, and a lead who is signed in."""
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="scrm-bench-"))
-        async with opened(fresh_settings(folder)) as (db, _), db.begin(TENANT) as conn:
+        place = await stack.enter_async_context(site(database))
+        async with opened(place.settings) as (db, _), db.begin(TENANT) as conn:
             lead = await staff.add(conn, login="bench", name="bench", role="lead", team="bench", now=utcnow())
             cookie = await staff.open_session(conn, lead, now=utcnow(), hours=2)
             name = topic(db.vault, "team", 0)
         api = await stack.enter_async_context(platform())
-        words = ("scrm.bench.host", "full", folder, api)
-        url = await stack.enter_async_context(process(*words, cwd=Path(folder)))
+        words = ("scrm.bench.host", "full", place.config(api))
+        url = await stack.enter_async_context(process(*words, cwd=place.folder))
         http = await stack.enter_async_context(open_session(is_loopback))
         yield Rep(url=url, cookie=cookie, topic=name, http=http)
 

@@ -3,63 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 from scrm.app import TENANT
-from scrm.bench.ground import Figures, pipeline, profiles, service, store, talk
+from scrm.bench import bound
+from scrm.bench.crew import crew
+from scrm.bench.ground import Figures, profiles, talk
+from scrm.bench.site import Site, pipeline, service, site, store
 
 ROWS = 20_000
-#: What settling adds rows to; a row of the inbox it only changes, which the bound is spared.
-TABLES = (
-    "data_key",
-    "node",
-    "person",
-    "node_person",
-    "evidence",
-    "conversation",
-    "event",
-    "event_node",
-    "due",
-)
-#: As the product opens its database (scrm/db.py).
-PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "temp_store=MEMORY",
-    "cache_size=-65536",
-    "mmap_size=268435456",
-)
+#: On PostgreSQL: so many processes over one backlog.
+CREWS = (1, 2, 4)
 
 
-async def run(rows: int = ROWS) -> Figures:
+async def run(rows: int = ROWS, *, database: str = "", crews: Sequence[int] = CREWS) -> Figures:
     """A tenth of the rows are profiles that join two identifiers; the rest is talk of as many people."""
-    people = max(1, rows // 10)
-    async with service() as one:
-        raws = [*(said.raw for said in talk(rows - people, people=people)), *profiles(people)]
-        await store(one, _shuffled(raws))
-        before = await asyncio.to_thread(_counts, one.house.settings.sqlite_path)
-        line, began = pipeline(one), perf_counter()
-        while await line.settle(TENANT):
-            pass
-        took = perf_counter() - began
-        path, batch = one.house.settings.sqlite_path, one.house.settings.settle_rows
-        added, bound = await asyncio.to_thread(raw_inserts, path, before, batches=max(1, rows // batch))
-    return {
-        "rows": rows,
-        "people": people,
+    figures: Figures = {"rows": rows, "people": max(1, rows // 10)}
+    async with site(database) as place:
+        before = await _fill(place, rows)
+        batch = place.settings.settle_rows
+        alone = await _alone(place, rows)
+        added, ways = await bound.raw_inserts(place, before, batches=max(1, rows // batch))
+    best = min(ways.values())
+    figures |= {
         "rows_a_transaction": batch,
         "rows_written": added,
-        "settle_rows_s": round(rows / took),
-        "settle_us_a_row": round(took / rows * 1e6, 1),
-        "raw_rows_s": round(rows / bound),
-        "raw_us_a_row": round(bound / rows * 1e6, 1),
-        "ratio": round(bound / took, 3),
-        "bar": 0.20,
+        "settle_rows_s": round(rows / alone),
+        "settle_us_a_row": round(alone / rows * 1e6, 1),
+        **({f"raw_{way}_rows_s": round(rows / took) for way, took in ways.items()} if len(ways) > 1 else {}),
+        "raw_rows_s": round(rows / best),
+        "raw_us_a_row": round(best / rows * 1e6, 1),
     }
+    for size in crews if database else ():
+        async with site(database) as place:
+            await _fill(place, rows)
+            figures[f"settle_{size}_processes_s"] = round((await crew(place, "settle", size, rows)).rate)
+    return figures | {"ratio": round(best / alone, 3), "bar": 0.20}
+
+
+async def _fill(place: Site, rows: int) -> dict[str, int]:
+    """The backlog, and how many rows each table had before anybody worked on it."""
+    people = max(1, rows // 10)
+    async with service(place) as one:
+        raws = [*(said.raw for said in talk(rows - people, people=people)), *profiles(people)]
+        await store(one, _shuffled(raws))
+    return await asyncio.to_thread(bound.counts, place)
+
+
+async def _alone(place: Site, rows: int) -> float:
+    """Seconds one worker takes, in this process."""
+    async with service(place) as one:
+        line, moved, began = pipeline(one), 0, perf_counter()
+        while moved < rows:
+            moved += await line.settle(TENANT)
+        return perf_counter() - began
 
 
 def _shuffled(raws: list[Any]) -> list[Any]:
@@ -71,47 +70,3 @@ def _shuffled(raws: list[Any]) -> list[Any]:
     for number, row in enumerate(others):
         mixed += [*talk_rows[number * step : (number + 1) * step], row]
     return [*mixed, *talk_rows[len(others) * step :]]
-
-
-def _counts(path: Path) -> dict[str, int]:
-    with sqlite3.connect(path) as db:
-        return {t: db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in TABLES}
-
-
-def raw_inserts(path: Path, before: dict[str, int], *, batches: int) -> tuple[int, float]:
-    """How many rows were added to `path`, and the seconds it takes to insert them into an empty twin of it.
-
-    One connection, prepared statements, rows already in memory, the same number of durable transactions.
-    """
-    with tempfile.TemporaryDirectory(prefix="scrm-bench-", dir=path.parent) as folder:
-        old, new = sqlite3.connect(path), sqlite3.connect(Path(folder) / "raw.db", isolation_level=None)
-        try:
-            tables = {t: _written(old, t, before[t]) for t in TABLES}
-            for pragma in PRAGMAS:
-                new.execute(f"PRAGMA {pragma}")
-            for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall():
-                new.execute(statement)
-            began = perf_counter()
-            for number in range(batches):
-                _insert_share(new, tables, number, batches)
-            return sum(len(rows) for _, rows in tables.values()), perf_counter() - began
-        finally:
-            old.close()
-            new.close()
-
-
-def _written(db: sqlite3.Connection, table: str, skip: int) -> tuple[str, list[tuple[Any, ...]]]:
-    order = {"event_node": "event_id", "node_person": "person_id"}.get(table, "rowid")
-    cursor = db.execute(f"SELECT * FROM {table} ORDER BY {order} LIMIT -1 OFFSET {skip}")
-    places = ", ".join("?" * len(cursor.description))
-    return f"INSERT INTO {table} VALUES ({places})", cursor.fetchall()
-
-
-def _insert_share(
-    db: sqlite3.Connection, tables: dict[str, tuple[str, list[tuple[Any, ...]]]], number: int, batches: int
-) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    for statement, rows in tables.values():
-        part = rows[len(rows) * number // batches : len(rows) * (number + 1) // batches]
-        db.executemany(statement, part)
-    db.execute("COMMIT")

@@ -6,18 +6,27 @@ import json
 import math
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from scrm import bench
 from scrm.app import TENANT
-from scrm.bench import ground, ingest, live, react, settle, text, timeline
+from scrm.bench import flow, ground, history, ingest, live, react, settle, text, timeline
+from scrm.bench.crew import crew
+from scrm.bench.crowd import gather, load
 from scrm.bench.ground import Figures
+from scrm.bench.site import Site, service, site, store
 from scrm.contract import Call
 from scrm.db import utcnow
 from scrm.errors import BadInput, Refused
+from scrm.identity import store as identity
+from scrm.timeline.store import events
+from tests.conftest import NewUrl
+from tests.services import Cluster
 
 
 def keeps(figures: Figures, *promised: str) -> bool:
@@ -34,51 +43,149 @@ def test_a_missing_or_endless_figure_is_noticed() -> None:
         keeps({"ratio": 0.5}, "page_us")
 
 
-async def test_ingest_compares_durable_answers_with_a_bare_server() -> None:
-    figures = await ingest.run(1, 300, say=lambda _: None)
+@pytest.fixture
+def place(engine_name: str, new_url: NewUrl) -> str:
+    """Where a bench measures: nothing for SQLite, an empty PostgreSQL database otherwise."""
+    return "" if engine_name == "sqlite" else new_url(None)
 
-    assert keeps(figures, "bare_s", "full_s", "idle_s", "full_p50_ms", "full_p99_ms", "ratio_worker_on")
-    assert figures["full_failed"] == figures["idle_failed"] == figures["bare_failed"] == 0
+
+@pytest.fixture
+def empty_postgresql(cluster: Cluster) -> Iterator[str]:
+    url = cluster.new_database(None)
+    yield url
+    cluster.drop(url)
 
 
-async def test_every_answered_callback_of_the_load_is_in_the_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+def tables(cluster: Cluster, url: str) -> int:
+    count = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    return int(cluster.execute(count, url=cluster.superuser(url))[0][0])
+
+
+async def test_ingest_stores_what_its_load_brings(tmp_path: Path) -> None:
+    measured = await ingest.measured("full", "", ingest.Calls(tmp_path, seed=1), 1, 300)
+
+    # The load repeats itself beyond what was made: repeats are answered, and stored once.
+    assert measured.load.failed == 0
+    assert measured.load.requests > 0
+    assert 0 < measured.stored <= 300
+
+
+async def test_ingest_compares_durable_answers_with_a_bare_server(
+    empty_postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "")
     told: list[str] = []
 
-    figures = await ingest.run(0.3, 3000, say=told.append)
+    figures = await ingest.run(0.3, 3000, database=empty_postgresql, crews=(2,), say=told.append)
 
     assert figures["load"] == "python"
     assert "wrk is not installed" in told[0]
-    assert figures["full_stored"] == figures["full_answered"]
-    assert figures["idle_stored"] == figures["idle_answered"]
+    assert keeps(figures, "bare_s", "full_s", "idle_s", "full_p50_ms", "full_p99_ms", "ratio_worker_on")
+    assert keeps(figures, "full_2_to_one", "idle_2_to_one")
+    for mode in ("full", "idle", "full_2", "idle_2"):
+        assert figures[f"{mode}_failed"] == 0
+        assert figures[f"{mode}_stored"] == figures[f"{mode}_answered"]
 
 
-async def test_settle_writes_what_the_bound_writes() -> None:
-    figures = await settle.run(200)
+def test_a_callback_that_was_answered_and_is_not_stored_stops_the_bench() -> None:
+    load = ingest.Load(requests=100, seconds=1.0, p50_ms=1.0, p99_ms=1.0, failed=10)
+
+    ingest.demand_stored(load, 90, made=1000)
+    with pytest.raises(RuntimeError, match="90 callbacks were answered, 89 are stored"):
+        ingest.demand_stored(load, 89, made=1000)
+
+
+async def test_settle_writes_what_the_bound_writes(place: str) -> None:
+    figures = await settle.run(200, database=place, crews=())
 
     assert keeps(figures, "settle_rows_s", "raw_rows_s", "rows_written")
     # 180 messages as events with one link each, and 20 customers known by two identifiers.
     assert int(figures["rows_written"]) > 2 * 180 + 20 * 6
 
 
+async def test_settle_and_react_share_a_backlog_among_processes(
+    empty_postgresql: str, cluster: Cluster
+) -> None:
+    figures = await react.run(120, database=empty_postgresql, crews=(2,))
+
+    assert keeps(figures, "react_2_processes_s", "settle_and_react_2_processes_s")
+    assert tables(cluster, empty_postgresql) == 0
+
+
+async def test_a_backlog_that_was_not_worked_off_whole_stops_the_bench(empty_postgresql: str) -> None:
+    async with site(empty_postgresql) as place:
+        async with service(place) as one:
+            await store(one, [said.raw for said in ground.talk(30, people=3)])
+        with pytest.raises(RuntimeError, match="30 rows were moved, 31 were there"):
+            await crew(place, "settle", 1, 31)
+
+
 async def test_react_reports_messages_a_second() -> None:
     assert keeps(await react.run(120), "react_rows_s", "settle_and_react_rows_s")
 
 
-async def test_live_times_the_way_to_the_screen_in_quiet_and_under_load() -> None:
-    figures = await live.run(3, 0.5)
+async def test_flow_offers_its_rate_and_tells_what_waits(place: str) -> None:
+    figures = await flow.run(100, 1.0, people=10, database=place)
+
+    # All but what the last tick would have brought.
+    assert 80 <= int(figures["sent"]) <= 100
+    assert int(figures["backlog_end"]) <= int(figures["sent"])
+
+
+async def test_live_times_the_way_to_the_screen_in_quiet_and_under_load(place: str) -> None:
+    figures = await live.run(3, 0.5, database=place)
 
     timed = [f"{when}_{what}" for when in ("idle", "load") for what in ("delta", "fragment")]
     assert keeps(figures, *(f"{name}_p{share}_ms" for name in timed for share in (50, 95)), "capacity_s")
 
 
-async def test_timeline_loads_as_many_events_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timeline_loads_as_many_events_as_asked_for(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SCRM_BENCH_EVENTS", "20000")
 
-    figures = await timeline.run()
+    figures = await timeline.run(database=place)
 
     assert figures["events"] == 20_000
     assert keeps(figures, "page_us", "raw_page_us", "history_10x_costs")
+
+
+async def test_history_compares_answers_pages_and_merges(place: str) -> None:
+    figures = await history.run(4000, 100, 2, 5, database=place)
+
+    assert figures["events"] == 4000
+    assert keeps(figures, *(f"{what}_10x_costs" for what in ("ack", "page", "merge")))
+
+
+async def test_a_database_that_holds_something_is_refused_and_stays_as_it_was(
+    empty_postgresql: str, cluster: Cluster
+) -> None:
+    cluster.execute("CREATE TABLE mine (n int)", url=cluster.superuser(empty_postgresql))
+
+    with pytest.raises(BadInput, match="1 张表"):
+        await bench.run(["settle"], None, database=empty_postgresql, say=lambda _: None)
+
+    assert tables(cluster, empty_postgresql) == 1
+
+
+async def test_a_database_we_measure_on_is_empty_again_even_after_a_failure(
+    empty_postgresql: str, cluster: Cluster
+) -> None:
+    with pytest.raises(LookupError):
+        await _broken_off(empty_postgresql, cluster)
+
+    assert tables(cluster, empty_postgresql) == 0
+
+
+async def _broken_off(url: str, cluster: Cluster) -> None:
+    async with site(url) as place, service(place):
+        assert tables(cluster, url) > 10
+        raise LookupError
+
+
+async def test_only_postgresql_is_measured_by_url() -> None:
+    with pytest.raises(BadInput, match="postgresql"):
+        await bench.run(["text"], None, database="sqlite:///mine.db", say=lambda _: None)
 
 
 def test_text_has_a_ratio_too() -> None:
@@ -112,23 +219,33 @@ async def test_an_unknown_bench_is_named_and_nothing_runs() -> None:
 # -- the measures themselves -------------------------------------------------------------------------------
 
 
-async def test_raw_page_and_our_page_are_the_same_rows() -> None:
-    async with ground.service() as one:
-        path = one.house.settings.sqlite_path
-        crowd, _, _ = timeline.load(path, 4000, True)
+async def test_raw_page_and_our_page_are_the_same_rows(place: str) -> None:
+    async with site(place) as here, service(here) as one:
+        crowd = await gather(one.house.db, 2)
+        await load(here, crowd, 4000, exactly=True)
         person = crowd.long[0]
         async with one.house.db.read(TENANT) as conn:
-            spans = await timeline.identity.intervals(conn, person)
-            ours = await timeline.events.page(conn, spans, before=None, limit=timeline.PAGE)
-        with closing(sqlite3.connect(path)) as db:
-            raw = timeline.raw_page(db, person)
+            spans = await identity.intervals(conn, person)
+            ours = await events.page(conn, spans, before=None, limit=timeline.PAGE)
+        raw = await _raw_page(here, person)
 
     assert len(ours) == timeline.PAGE
-    assert [e.event_id for e in ours] == [row[0] for row in raw]
+    assert [e.event_id for e in ours] == raw
+
+
+async def _raw_page(here: Site, person: int) -> list[int]:
+    if not here.many:
+        with closing(sqlite3.connect(here.settings.sqlite_path)) as db:
+            return [row[0] for row in timeline.raw_page(db, person)]
+    raw = await asyncpg.connect(here.database, server_settings={"scrm.tenant": str(TENANT)})
+    try:
+        return [row["event_id"] for row in await timeline.raw_page_of_postgres(raw, person)]
+    finally:
+        await raw.close()
 
 
 async def test_the_load_passes_the_connector_and_not_when_altered() -> None:
-    async with ground.service() as one:
+    async with site() as here, service(here) as one:
         plugged = one.house.directory.by_slug(ground.SLUG)
         said = next(ground.talk(1, people=1))
         query, body = ground.signed(said, salt=bytes(16))
