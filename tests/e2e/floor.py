@@ -18,8 +18,8 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, async_p
 
 from connectors.kit.world import Bubble, Persona
 from scrm import settings
-from scrm.app import open_logs
 from scrm.demo.stage import Stage, staged
+from scrm.logs import open_logs
 
 #: The platform's accounts: Official Account, customer service, WeCom itself.
 OA, KF, WECOM = "school-oa", "school-kf", "school"
@@ -85,7 +85,7 @@ class Floor:
     async def visitor(self, **options: Any) -> BrowserContext:
         """A browser nobody has signed in with."""
         desk = await self.browser.new_context(
-            base_url=self.url, **{"viewport": {"width": 1280, "height": 800}, **options}
+            **{"base_url": self.url, "viewport": {"width": 1280, "height": 800}, **options}
         )
         self._desks.append(desk)
         desk.on("weberror", lambda error: self.complaints.append(str(error.error)))

@@ -11,6 +11,6 @@ from tests.flow.stage import Stage, staged
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(tmp_path) as made:
+async def stage(tmp_path: Path, service_url: str) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, service_url) as made:
         yield made

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+import sqlalchemy as sa
 from aiohttp import ClientSession, ClientTimeout, web
 
 from connectors.kit.platform import PLATFORM, Platform
@@ -23,13 +23,14 @@ from connectors.wecom.simulator import WeCom
 from connectors.wecom_kf.simulator import CustomerService
 from scrm import settings
 from scrm.accounts import service as accounts
-from scrm.app import TENANT, Service, listening, running
+from scrm.app import TENANT, Service, running
 from scrm.contract import Account
 from scrm.db import utcnow
 from scrm.push import service as push
 from scrm.push.rules import Verdict
 from scrm.staff import service as staff
 from scrm.timeline.store import conversations
+from scrm.web.serving import listening
 from tests.chaos.harness import AES_KEY, APP_ID, PATIENCE_S, SECRET, TOKEN, Api, free_port
 
 CORP_ID, SUITE_ID = "ww0123456789abcdef", "wwsuite0123456789"
@@ -64,7 +65,6 @@ class Stage:
     world: World
     service: Service
     api: Api
-    database: Path
     vendors: dict[str, Vendor]
 
     @property
@@ -87,29 +87,29 @@ class Stage:
         return next(p for p in self.world.personas if p.channels >= set(channels))
 
     # -- waiting -------------------------------------------------------------------------------------------
-    def rows(self, sql: str, *given: object) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.database)) as raw:
-            return raw.execute(sql, given).fetchall()
+    async def rows(self, sql: str, **given: object) -> list[tuple[Any, ...]]:
+        async with self.service.house.db.read(TENANT) as conn:
+            return [tuple(row) for row in await conn.rows(sa.text(sql), given)]
 
-    def change(self, sql: str) -> None:
+    async def change(self, sql: str) -> None:
         """Rewrite history behind the service's back; only when nothing waits."""
-        with closing(sqlite3.connect(self.database)) as raw, raw:
-            raw.execute(sql)
+        async with self.service.house.db.begin(TENANT) as conn:
+            await conn.run(sa.text(sql))
 
     async def quiet(self) -> None:
         """Nothing waits anywhere: not to be settled, reacted to, fetched or sent."""
         deadline = time.monotonic() + PATIENCE_S
-        while self._busy():
-            assert time.monotonic() < deadline, f"still busy: {self._busy()}"
+        while busy := await self._busy():
+            assert time.monotonic() < deadline, f"still busy: {busy}"
             await asyncio.sleep(0.01)
 
-    def _busy(self) -> list[tuple[Any, ...]]:
+    async def _busy(self) -> list[tuple[Any, ...]]:
         now = int(time.time() * 1_000_000)
-        return self.rows(
+        return await self.rows(
             "SELECT 'inbox', source_key, state, error FROM inbox WHERE state IN ('new', 'settled') UNION ALL "
-            "SELECT 'due', kind, key, error FROM due WHERE at <= ? OR lease_until IS NOT NULL UNION ALL "
+            "SELECT 'due', kind, key, error FROM due WHERE at <= :now OR lease_until IS NOT NULL UNION ALL "
             "SELECT 'outbox', key, state, error FROM outbox WHERE state IN ('queued', 'sending', 'retry')",
-            now,
+            now=now,
         )
 
     async def event(self, text: str, **wanted: str) -> dict[str, Any]:
@@ -163,9 +163,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, *, shut: Collection[str] = ()) -> AsyncIterator[Stage]:
+async def staged(folder: Path, url: str = "", *, shut: Collection[str] = ()) -> AsyncIterator[Stage]:
     """Everything on loopback, stopped together; the doors of the vendors in `shut` are still closed."""
-    configured = settings.load(None, env={}, data_dir=str(folder), port=free_port(), company="小橡树")
+    configured = settings.load(
+        env={}, data_dir=str(folder), database_url=url, port=free_port(), company="小橡树"
+    )
     world = World(random.Random(7))
     async with AsyncExitStack() as stack:
         vendors, given = {}, []
@@ -189,7 +191,6 @@ async def staged(folder: Path, *, shut: Collection[str] = ()) -> AsyncIterator[S
             world=world,
             service=service,
             api=Api(configured.url, token, http),
-            database=configured.sqlite_path,
             vendors=vendors,
         )
 

@@ -64,24 +64,24 @@ async def wecom(stage: Stage) -> list[str]:
     ] + ["event.contact.followed"] * 2 + ["message.text"] * 3  # fmt: skip
 
 
-def kept(stage: Stage) -> list[tuple[object, ...]]:
+async def kept(stage: Stage) -> list[tuple[object, ...]]:
     """Everything stored about what happened, without when we stored it."""
-    return stage.rows(
+    return await stage.rows(
         "SELECT 'event', account_id, source_key, version, kind, text FROM event UNION ALL "
         "SELECT 'seen', account_id, source_key, 0, '', '' FROM seen UNION ALL "
         "SELECT 'inbox', account_id, source_key, 0, state, '' FROM inbox UNION ALL "
-        "SELECT 'outbox', account_id, key, 0, kind, state FROM outbox ORDER BY 1, 2, 3"
+        "SELECT 'outbox', account_id, key, 0, kind, state FROM outbox ORDER BY 1, 2, 3, 4"
     )
 
 
-def let_days_pass(stage: Stage) -> None:
+async def let_days_pass(stage: Stage) -> None:
     """Move all we stored three days into the past: the callbacks come again, signed today."""
     for change in (
         f"UPDATE inbox SET received_at = received_at - {DAYS}, next_at = next_at - {DAYS}",
         f"UPDATE event SET stored_at = stored_at - {DAYS}",
         f"UPDATE outbox SET created_at = created_at - {DAYS}, updated_at = updated_at - {DAYS}",
     ):
-        stage.change(change)
+        await stage.change(change)
 
 
 @pytest.mark.parametrize(
@@ -98,28 +98,28 @@ async def test_every_callback_three_times_at_once_and_again_days_later_is_one_ro
 
     at_once = await platform.resend(count, times=3, fresh_signature=False)
     await stage.quiet()
-    first, rang = kept(stage), len(stage.world.received(stage.persona("wecom_kf")))
-    let_days_pass(stage)
+    first, rang = await kept(stage), len(stage.world.received(stage.persona("wecom_kf")))
+    await let_days_pass(stage)
     later = await platform.resend(count, times=3)
     await stage.quiet()
 
     assert set(at_once) | set(later) == {200}
     assert sorted(await stage.kinds(slug)) == sorted(expected)
-    assert kept(stage) == first
+    assert await kept(stage) == first
     assert len(stage.world.received(stage.persona("wecom_kf"))) == rang
 
 
 async def test_a_lost_cursor_reads_everything_again_and_adds_nothing(stage: Stage) -> None:
     await customer_service(stage)
     await stage.quiet()
-    first = [row for row in kept(stage) if row[0] != "seen"]
-    stage.change("UPDATE cursor SET cursor = ''")
+    first = [row for row in await kept(stage) if row[0] != "seen"]
+    await stage.change("UPDATE cursor SET cursor = ''")
     asked = stage.kf.calls["kf/sync_msg"]
 
     await stage.kf.notify()
     await stage.quiet()
 
-    again = [row for row in kept(stage) if row[0] != "seen"]
+    again = [row for row in await kept(stage) if row[0] != "seen"]
     assert stage.kf.calls["kf/sync_msg"] > asked
     assert [row for row in again if row[0] in {"event", "outbox"}] == [
         row for row in first if row[0] in {"event", "outbox"}
@@ -222,7 +222,7 @@ async def test_a_forged_altered_or_untimely_callback_is_refused_and_leaves_no_ro
     bad = [*flips(letter), *forgeries(platform, letter), *untimely(stage, platform, letter)]
 
     answers = {call.name: await status_of(stage, slug, call) for call in bad}
-    rows = stage.rows("SELECT count(*) FROM seen UNION ALL SELECT count(*) FROM inbox")
+    rows = await stage.rows("SELECT count(*) FROM seen UNION ALL SELECT count(*) FROM inbox")
     good = await status_of(stage, slug, Forged(name="good", query=letter.query, body=letter.body))
     await stage.quiet()
 
@@ -230,7 +230,7 @@ async def test_a_forged_altered_or_untimely_callback_is_refused_and_leaves_no_ro
     assert {name: status for name, status in answers.items() if status not in {400, 403}} == {}
     assert rows == [(0,), (0,)]
     assert good == 200  # the very callback all of these were made from
-    assert stage.rows("SELECT count(*) FROM seen") == [(1,)]
+    assert await stage.rows("SELECT count(*) FROM seen") == [(1,)]
 
 
 async def test_the_very_same_bytes_again_are_welcome_and_add_nothing(stage: Stage) -> None:
@@ -242,4 +242,4 @@ async def test_the_very_same_bytes_again_are_welcome_and_add_nothing(stage: Stag
 
     assert statuses == [200, 200, 200]
     assert await stage.kinds(OA) == ["message.text"]
-    assert stage.rows("SELECT count(*) FROM seen WHERE source_key = 'msg:1'") == [(1,)]
+    assert await stage.rows("SELECT count(*) FROM seen WHERE source_key = 'msg:1'") == [(1,)]

@@ -164,7 +164,7 @@ async def test_ten_thousand_malformed_callbacks_break_nothing_and_lose_nothing(
     growth = resident_mb() - before
     slow_ends = await asyncio.gather(*slow)
 
-    states = dict(stage.rows("SELECT state, count(*) FROM inbox GROUP BY state"))
+    states = dict(await stage.rows("SELECT state, count(*) FROM inbox GROUP BY state"))
     tell(
         f"seed {SEED}: {SHOTS} hostile, statuses {dict(sorted(field_.statuses.items()))}, "
         f"{len(field_.acked)} acked rubbish, {len(field_.genuine)} genuine, rows {states}, "
@@ -182,8 +182,8 @@ async def test_ten_thousand_malformed_callbacks_break_nothing_and_lose_nothing(
 async def nothing_acked_is_lost(stage: Stage, field_: Range) -> None:
     """Genuine words are on the timeline once; rubbish is seen, and either understood or set aside."""
     told = Counter(e["text"] for e in await stage.api.all("events", account=OA))
-    seen = stage.rows("SELECT slug, source_key FROM seen JOIN account USING (tenant_id, account_id)")
-    states = stage.rows("SELECT DISTINCT state FROM inbox ORDER BY state")
+    seen = await stage.rows("SELECT slug, source_key FROM seen JOIN account USING (tenant_id, account_id)")
+    states = await stage.rows("SELECT DISTINCT state FROM inbox ORDER BY state")
 
     assert len(field_.genuine) == SHOTS // GENUINE_EVERY
     assert {text: told[text] for text in field_.genuine if told[text] != 1} == {}
@@ -212,4 +212,4 @@ async def test_a_body_in_another_encoding_of_the_wire_is_not_even_read(stage: St
 
     async with stage.api.http.post(url, data=b"\x1f\x8b" + b"\x00" * 100, headers=headers) as answer:
         assert answer.status == 415
-    assert stage.rows("SELECT count(*) FROM seen") == [(0,)]
+    assert await stage.rows("SELECT count(*) FROM seen") == [(0,)]

@@ -196,7 +196,8 @@ async def test_after_a_parser_fix_a_replay_brings_the_quarantined_and_supersedes
     events = await stage.api.all("events", account="parrot")
     timeline = await stage.api.all(f"persons/{events[0]['person_id']}/timeline")
     assert [e["text"] for e in events] == [e["text"] for e in timeline] == ["笑脸", "你好呀"]
-    assert stage.rows("SELECT version, text, superseded_by IS NULL FROM event ORDER BY at, version") == [
+    versions = "SELECT version, text, superseded_by IS NULL FROM event ORDER BY at, version"
+    assert await stage.rows(versions) == [
         (1, "你好", 0),
         (2, "你好呀", 1),
         (1, "笑脸", 1),
