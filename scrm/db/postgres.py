@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
 import asyncpg
@@ -32,8 +33,9 @@ _SERVER = {
     "idle_in_transaction_session_timeout": "30000",
     "jit": "off",  # compiling a plan takes longer than any statement of ours
 }
-#: A plan kept from when a table was nearly empty reads all of a tenant's rows until the next ANALYZE. Writers
-#: make few statements for many rows: planning each by today's size costs less than one such plan.
+#: A plan kept from when a table was nearly empty reads all of a tenant's rows until the next ANALYZE. Readers
+#: make theirs again so often; writers make few statements for many rows and plan each by today's size.
+_PLANS_S = 10.0
 _WRITER = {"plan_cache_mode": "force_custom_plan"}
 #: Every row of every tenant: migrations, backups and key rotation.
 EVERYTHING = "*"
@@ -134,7 +136,7 @@ class Postgres:
         for left in range(_POOL, -1, -1):
             conn = await pool.connect()
             try:
-                await _say(conn, sql)
+                await _say(conn, sql + _planning_anew(conn))
             except (
                 OSError,
                 asyncpg.PostgresError,
@@ -214,6 +216,15 @@ def _died(error: BaseException) -> bool:
 
 async def _on(conn: AsyncConnection, job: Callable[[sa.Connection], T]) -> T:
     return await conn.run_sync(job)
+
+
+def _planning_anew(conn: AsyncConnection) -> str:
+    """Now and then the plans a connection keeps are made again, by the size its tables have by then."""
+    kept, now = conn.sync_connection.info if conn.sync_connection else {}, monotonic()
+    if now - kept.setdefault("planned", now) < _PLANS_S:
+        return ""
+    kept["planned"] = now
+    return "; DISCARD PLANS"
 
 
 async def _say(conn: AsyncConnection, sql: str) -> str:
