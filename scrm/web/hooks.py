@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import lru_cache
 from types import ModuleType
@@ -12,8 +11,9 @@ from aiohttp import web
 
 from scrm.contract import Call, Receives
 from scrm.db import utcnow
-from scrm.errors import Busy, Refused, ScrmError
+from scrm.errors import BadInput, Busy, Refused, ScrmError, TooLarge
 from scrm.staff.rules import Policy
+from scrm.web.body import read_body
 from scrm.web.house import house
 from scrm.web.routes import Route
 
@@ -54,9 +54,12 @@ async def _receive(request: web.Request, slug: str) -> web.Response:
         return web.Response(status=405)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return web.Response(status=415)
-    body = await _body(request)
-    if body is None:
+    try:
+        body = await read_body(request, limit=BODY_LIMIT, timeout_s=BODY_TIMEOUT_S)
+    except TooLarge:
         return web.Response(status=413)
+    except BadInput:
+        raise Refused("请求体没有在 5 秒内传完。") from None
     now = utcnow()
     call = Call(
         method=request.method,
@@ -75,25 +78,6 @@ async def _receive(request: web.Request, slug: str) -> web.Response:
 def _receiver(plug: ModuleType) -> Receives | None:
     """Asking a protocol takes as long as reading the body, so each connector is asked once."""
     return plug if isinstance(plug, Receives) else None
-
-
-async def _body(request: web.Request) -> bytes | None:
-    """The body, None when it is too large. Raises `Refused` when it does not arrive in time."""
-    if (request.content_length or 0) > BODY_LIMIT:
-        return None
-    if request.content.is_eof():  # it came with the headers, as nearly all do
-        whole = await request.content.read()
-        return whole if len(whole) <= BODY_LIMIT else None
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > BODY_LIMIT:
-                    return None
-    except TimeoutError:
-        raise Refused("请求体没有在 5 秒内传完。") from None
-    return bytes(body)
 
 
 ROUTES = tuple(

@@ -372,7 +372,7 @@ SPEAKERS = (
     "desk/rules.py",
     "timeline/hands.py",
     "timeline/collision.py",
-    "web/visitor/body.py",
+    "web/body.py",
     "web/visitor/door.py",
     "web/visitor/files.py",
     "web/visitor/talk.py",

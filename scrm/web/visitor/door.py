@@ -19,10 +19,10 @@ from scrm.contract import Handle, Site, Visits
 from scrm.db import Conn, utcnow
 from scrm.errors import Forbidden, NotFound, NotSignedIn, Refused, ScrmError
 from scrm.identity import service as identity
+from scrm.web.body import read_body
 from scrm.web.callers import caller_of
 from scrm.web.house import House, house
 from scrm.web.views import Locale
-from scrm.web.visitor.body import read_body
 
 BODY_LIMIT = 16 * 1024
 _BODY_S = 5.0

@@ -15,9 +15,9 @@ from scrm.push import store as media
 from scrm.seal import Vault
 from scrm.staff.rules import Policy, scope
 from scrm.timeline.store import conversations
+from scrm.web.body import read_body
 from scrm.web.house import actor, house
 from scrm.web.routes import Route
-from scrm.web.visitor.body import read_body
 from scrm.web.visitor.door import Guest, Visit, open_to_visitors, said
 from scrm.web.visitor.rules import INLINE, safe_name, sniffed
 from scrm.web.visitor.talk import key_of, say
