@@ -9,6 +9,7 @@ from alembic import context
 
 from scrm.db import connected
 from scrm.schema import Instant, metadata
+from scrm.schema.search import is_declared
 
 
 def render(kind: str, item: object, _context: object) -> str | bool:
@@ -24,6 +25,7 @@ def run(connection: sa.Connection) -> None:
         transaction_per_migration=True,
         compare_type=True,
         render_item=render,
+        include_name=is_declared,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -12,11 +12,14 @@ from scrm.errors import BadConfig, BadInput
 #: Sealed columns: table -> (columns that name the row, sealed columns), as `seal.close` was told.
 SEALED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "account": (("account_id",), ("secrets",)),
-    "inbox": (("inbox_id",), ("payload",)),
+    "inbox": (("inbox_id",), ("payload", "payload_before")),
     "outbox": (("outbox_id",), ("payload",)),
     "event": (("event_id",), ("body",)),
     "node": (("node_id",), ("value", "name")),
     "media": (("media_id",), ("content",)),
+    "fact": (("fact_id",), ("body",)),
+    "event_media": (("event_id", "n"), ("ref", "transcript")),
+    "deed": (("deed_id",), ("fields", "result")),
     "vendor_token": (("key_hash", "version"), ("token",)),
 }
 _MODULUS = 1 << 256

@@ -1,4 +1,4 @@
-"""Tables of our own people: teams, sign-in, presence, tokens, answers given, the audit trail."""
+"""Tables of our own people: teams, sign-in, presence, tokens, audit trail; consent and working days."""
 
 from __future__ import annotations
 
@@ -101,4 +101,49 @@ audit_entry = table(
     sa.Column("fields", sa.JSON, nullable=False),
     sa.Index("ix_audit_entry_at", "tenant_id", "at"),
     key=["audit_id"],
+)
+consent_entry = table(
+    "consent_entry",
+    ident("entry_id"),
+    ident("node_id"),
+    #: marketing | sop | service | all
+    text("purpose"),
+    #: "" = on every channel
+    text("channel"),
+    #: granted | withdrawn
+    text("state"),
+    #: customer | staff | api | vendor
+    text("source"),
+    text("reason"),
+    ident("event_id", nullable=True),
+    ident("staff_id", nullable=True),
+    #: the same key is the same entry
+    sa.Column("key", sa.Text, nullable=False),
+    instant("at"),
+    instant("stored_at"),
+    sa.UniqueConstraint("tenant_id", "key"),
+    sa.Index("ix_consent_entry_node", "tenant_id", "node_id", "at"),
+    key=["entry_id"],
+)
+reach = table(
+    "reach",
+    #: whom a deed told something without a push of ours: counts for frequency
+    ident("deed_id"),
+    ident("node_id"),
+    text("purpose"),
+    instant("at"),
+    sa.Index("ix_reach_node", "tenant_id", "node_id", "at"),
+    key=["deed_id", "node_id"],
+    rowid=False,
+)
+calendar_day = table(
+    "calendar_day",
+    #: YYYYMMDD in Shanghai
+    integer("day"),
+    #: workday | holiday
+    text("kind"),
+    text("name"),
+    instant("changed_at"),
+    key=["day"],
+    rowid=False,
 )

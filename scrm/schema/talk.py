@@ -24,6 +24,9 @@ event = table(
     ident("staff_id", nullable=True),
     ident("inbox_id", nullable=True),
     sa.Column("recalls", sa.Text, nullable=True),
+    #: source key of the message whose words it replaces
+    sa.Column("edits", sa.Text, nullable=True),
+    instant("edited_at", nullable=True),
     instant("recalled_at", nullable=True),
     ident("superseded_by", nullable=True),
     instant("stored_at"),
@@ -35,6 +38,14 @@ event = table(
         "recalls",
         sqlite_where=sa.text("recalls IS NOT NULL"),
         postgresql_where=sa.text("recalls IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_event_edits",
+        "tenant_id",
+        "account_id",
+        "edits",
+        sqlite_where=sa.text("edits IS NOT NULL"),
+        postgresql_where=sa.text("edits IS NOT NULL"),
     ),
     sa.Index("ix_event_account_at", "tenant_id", "account_id", "at", "seq", "event_id"),
     sa.Index("ix_event_inbox", "tenant_id", "inbox_id"),
@@ -49,6 +60,9 @@ event_node = table(
     ident("account_id"),
     #: actor | other | about
     text("part"),
+    #: talk | file | call | order | event; "" = written by a release that did not say
+    text("genre"),
+    sa.Index("ix_event_node_genre", "tenant_id", "node_id", "genre", "at", "seq", "event_id"),
     key=["node_id", "at", "seq", "event_id"],
     rowid=False,
 )

@@ -26,6 +26,8 @@ account = table(
     octets("secrets"),
     ident("team_id", nullable=True),
     instant("updated_at"),
+    #: running | draining (nothing new goes out or is asked for) | paused (what comes in waits too)
+    text("state", default="running"),
     key=["account_id"],
 )
 data_key = table(
@@ -55,7 +57,7 @@ inbox = table(
     octets("lane"),
     #: 0 urgent, 1 normal, 2 bulk
     sa.Column("rank", sa.SmallInteger, nullable=False),
-    #: new | settled | done | quarantined
+    #: new | settled | done | quarantined | discarded
     text("state", default="new"),
     #: where a quarantined row stopped: translate | settle | react
     text("stage"),
@@ -64,6 +66,10 @@ inbox = table(
     octets("payload"),
     instant("received_at"),
     instant("next_at"),
+    #: what the channel really said, when an admin has mended the payload; sealed
+    octets("payload_before", nullable=True),
+    #: why an admin put it away
+    text("note"),
     sa.Index("ix_inbox_claim", "tenant_id", "state", "rank", "inbox_id"),
     sa.Index("ix_inbox_lane", "tenant_id", "lane", "state", "inbox_id"),
     key=["inbox_id"],
@@ -74,12 +80,14 @@ cursor = table(
     sa.Column("stream", sa.Text, nullable=False),
     text("cursor"),
     instant("moved_at"),
+    #: everything the vendor had up to then has been fetched; NULL = not known
+    instant("reached_at", nullable=True),
     key=["account_id", "stream"],
 )
 due = table(
     "due",
     ident("due_id"),
-    #: poll | enrich
+    #: which errand of the worker it is: poll, enrich, media ...
     text("kind"),
     sa.Column("key", sa.Text, nullable=False),
     ident("account_id"),
@@ -91,6 +99,8 @@ due = table(
     text("error"),
     sa.UniqueConstraint("tenant_id", "kind", "key"),
     sa.Index("ix_due_at", "tenant_id", "at"),
+    #: the few polls among a hundred thousand files
+    sa.Index("ix_due_kind", "tenant_id", "kind", "at"),
     key=["due_id"],
 )
 
@@ -117,10 +127,17 @@ outbox = table(
     text("error"),
     instant("created_at"),
     instant("updated_at"),
+    #: reply | service | marketing | sop | welcome
+    text("purpose", default="reply"),
+    #: it waits until then: quiet hours, or somebody chose the time
+    instant("planned_at", nullable=True),
+    #: what a refusal means for us: out_of_window, opted_out, quota, config ...
+    text("effect"),
     sa.UniqueConstraint("tenant_id", "key"),
     sa.Index("ix_outbox_claim", "tenant_id", "state", "next_at", "outbox_id"),
     sa.Index("ix_outbox_lane", "tenant_id", "lane", "outbox_id"),
     sa.Index("ix_outbox_event", "tenant_id", "event_id"),
+    sa.Index("ix_outbox_node", "tenant_id", "node_id", "created_at"),
     sa.Index("ix_outbox_external", "tenant_id", "account_id", "external_id"),
     key=["outbox_id"],
 )

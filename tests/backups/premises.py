@@ -17,11 +17,13 @@ from scrm import outbox, schema
 from scrm.cli import main
 from scrm.contract import Media
 from scrm.db import Conn, Database, utcnow
+from scrm.desk.calendar import service as calendar
 from scrm.ledger.store import audit
 from scrm.push import store as pushes
 from scrm.seal import Vault, new_id, open_vault, token_hash
 from scrm.staff import service as staff
-from tests.ground import Fetching, House, dump, house, installed, node_of, said, talk_of
+from tests import life
+from tests.ground import House, dump, house, installed, node_of, said, talk_of
 
 T = TypeVar("T")
 TENANTS = (1, 2)
@@ -111,8 +113,29 @@ class Premises:
 
         run(work())
 
+    def live(self) -> None:
+        """Both tenants get rows in the younger tables: files, facts, deeds, works, orders, words to find."""
+
+        async def work() -> None:
+            async with self.opened() as db:
+                for tenant_id in TENANTS:
+                    home = await self.home(db, tenant_id)
+                    home.channel.says |= {b"m1": [], b"told": []}
+                    await home.take({"m2": [said("太贵了", at=utcnow())]} | life.told())
+                    await settled(home)
+                    await life.work(home)
+                    await settled(home)
+                    async with db.begin(tenant_id) as conn:
+                        await life.files(conn)
+                        await life.as_admin(conn, home)
+                        await life.as_sender(conn)
+                        day = utcnow().date()
+                        await calendar.put(conn, day, day, "holiday", "校庆", now=utcnow())
+
+        run(work())
+
     async def home(self, db: Database, tenant_id: int = 1) -> House:
-        channel = Fetching()
+        channel = life.Able()
         installed(self.patch, channel)
         return await house(db, channel, tenant_id=tenant_id)
 
@@ -121,10 +144,26 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+def stored(premises: Premises, table: sa.Table) -> list[Any]:
+    """Every tenant's rows."""
+
+    async def look() -> list[Any]:
+        async with premises.opened() as db, db.read_all() as conn:
+            return list(await conn.rows(sa.select(table)))
+
+    return run(look())
+
+
 async def talk(home: House, texts: Sequence[str], *, by: str = "anna") -> None:
     """Said, and on the timeline."""
     await home.take({text: [said(text, by=by, at=utcnow())] for text in texts}, lane=by)
     while await home.pipeline.settle(home.account.tenant_id):
+        pass
+
+
+async def settled(home: House) -> None:
+    tenant_id = home.account.tenant_id
+    while await home.pipeline.settle(tenant_id) + await home.pipeline.react(tenant_id):
         pass
 
 

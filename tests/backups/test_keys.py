@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -26,7 +25,7 @@ from scrm.errors import Unsealable
 from scrm.keyring import KeyFile, Keyring
 from scrm.seal import Vault, key_id_of, new_id, open_sealed
 from scrm.spool import host as spool
-from tests.backups.premises import Premises, Ran, run
+from tests.backups.premises import Premises, Ran, run, stored
 from tests.ground import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,16 +54,6 @@ def tried(premises: Premises, vault: Vault) -> Opened:
         except Unsealable:
             no += 1
     return Opened(yes=yes, no=no)
-
-
-def stored(premises: Premises, table: sa.Table) -> list[Any]:
-    """Every tenant's rows."""
-
-    async def look() -> list[Any]:
-        async with premises.opened() as db, db.read_all() as conn:
-            return list(await conn.rows(sa.select(table)))
-
-    return run(look())
 
 
 def demand_all_open(premises: Premises) -> None:

@@ -11,6 +11,7 @@ from scrm import shapes
 from scrm.backups.rules import SEALED, Adding, Tally
 from scrm.db import Visit
 from scrm.errors import Unsealable
+from scrm.schema.search import is_declared
 from scrm.seal import Vault, key_id_of, open_sealed
 
 Sync: TypeAlias = sa.Connection
@@ -28,7 +29,7 @@ _SAMPLE = 20
 def tables(sync: Sync, only: Collection[str] | None = None) -> list[sa.Table]:
     """The tables that are there, by name; columns by name, of types that both engines have."""
     found, made = sa.MetaData(), sa.MetaData()
-    found.reflect(sync, only=None if only is None else sorted(only))
+    found.reflect(sync, only=lambda name, _: is_declared(name, "table") and (only is None or name in only))
     return [_plain(t, made) for t in found.sorted_tables if t.name not in _APART]
 
 
@@ -114,6 +115,7 @@ def demand_openable(sync: Sync, wanted: Sequence[sa.Table], vault: Vault, progre
         for table, (names, columns) in SEALED.items()
         if table in named
         for column in columns
+        if column in named[table].c  # an older release has not all of them
     )
 
 
