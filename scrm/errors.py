@@ -118,10 +118,23 @@ class NotSent(ScrmError):
     status = 503
     retryable = True
 
-    def __init__(self, sentence: str, *, retry_after_s: float | None = None, code: str = "") -> None:
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        retry_after_s: float | None = None,
+        code: str = "",
+        effect: str = "",
+        retries: int | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
+        #: The platform asks not to be called more often after this; None = as often as anything.
+        self.retries = retries
+        #: The vendor's own.
         self.code = code
+        #: What it means for us, as in `scrm.push.effects`; "" = nothing beyond this push.
+        self.effect = effect
 
 
 class Rejected(ScrmError):
@@ -129,9 +142,11 @@ class Rejected(ScrmError):
 
     status = 422
 
-    def __init__(self, sentence: str, *, code: str = "") -> None:
+    def __init__(self, sentence: str, *, code: str = "", effect: str = "") -> None:
         super().__init__(sentence)
         self.code = code
+        #: What it means for us, as in `scrm.push.effects`; "" = nothing beyond this push.
+        self.effect = effect
 
 
 class Unknown(ScrmError):

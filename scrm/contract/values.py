@@ -1,16 +1,12 @@
-"""The plug: the values a connector exchanges with us and the powers it may have.
-
-A connector is the package `connectors.<channel>`. Its powers are plain module functions, found by
-`isinstance(module, Power)`. It imports this module, `scrm.errors` and `connectors.kit`, nothing else of ours.
-"""
+"""The values a connector and the core exchange, and what a connector is given to work with."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 Direction = Literal["in", "out", "none"]
 Part = Literal["actor", "other", "about"]
@@ -65,6 +61,7 @@ class Http(Protocol):
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
     ) -> dict[str, Any]:
         """The decoded JSON object. Raises `NotSent` (never left us) or `Unknown` (no clear answer)."""
@@ -74,6 +71,20 @@ class Http(Protocol):
         self, url: str, *, params: Mapping[str, str], media: Media, timeout_s: float = 15.0
     ) -> dict[str, Any]:
         """Post one file as multipart field `media`; same errors as `json`."""
+        ...
+
+    async def download(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        timeout_s: float = 30.0,
+    ) -> Media:
+        """One file, by what the server says it is. Raises `TooLarge` above `limit` bytes, `Rejected` when it
+        is not there (4xx), `NotSent` otherwise. A JSON answer comes back as a file too: vendors refuse so.
+        """
         ...
 
 
@@ -107,6 +118,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     received_at: datetime
+    #: Address of the caller, as far as it can be believed; "" = not known.
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +142,9 @@ class Receipt:
     raws: tuple[Raw, ...] = ()
     status: int = 200
     body: bytes = b""
+    mime: str = "text/plain"
+    #: Further headers, for callers in a browser.
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +162,46 @@ class Handle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Evidence by the vendor's own API that two handles are one person."""
+    """Evidence that two handles are one person, or two persons of one family."""
 
     a: Handle
     b: Handle
     rule: str
     #: 0..100; 100 = the vendor's own API says so.
     strength: int = 100
+    kind: Literal["same_person", "same_household"] = "same_person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A file of a message that the vendor keeps for us; `Fetches.media` gets it once the row is settled."""
+
+    #: What `Fetches.media` needs to find it; opaque to everybody else.
+    ref: str
+    kind: Literal["image", "voice", "video", "file"]
+    name: str = ""
+    mime: str = ""
+    #: Bytes; 0 = the vendor does not say.
+    size: int = 0
+    #: Length of sound or film.
+    seconds: int = 0
+    #: Hex, checked after fetching; "" = the vendor does not say.
+    md5: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What the vendor says is so now; replaces what it said before of the same (kind, key) of the account."""
+
+    #: `follow` (a member follows a customer), `chat`, `chat_member`, `tag`, `contact_way` ...
+    kind: str
+    key: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    #: The vendor's own version; None = by the envelope's time. A lower one that comes later is dropped.
+    rank: int | None = None
+    gone: bool = False
+    #: The customer or chat it is about: one of the envelope's handles.
+    handle: Handle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +222,17 @@ class Envelope:
     links: tuple[Link, ...] = ()
     #: Source key of the message this one takes back.
     recalls: str = ""
+    #: Source key of the message whose words this one replaces.
+    edits: str = ""
+    #: Names of the one thing this is a report of, surest first: all its reports make one event, in any order.
+    whole: tuple[str, ...] = ()
+    #: Of those reports the highest speaks for the thing; the others fill in what it leaves open.
+    rank: int = 0
+    #: Files that come with it.
+    pieces: tuple[Piece, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    #: Counted per customer and day under this name; "" = not counted. With `quiet` it is only counted.
+    counts: str = ""
     #: Vendor user id of our own staff member taking part.
     staff: str = ""
     #: That staff member follows this customer by the vendor's word (owner of the conversation).
@@ -185,10 +245,16 @@ class Envelope:
     suffix: str = ""
     #: This is the outcome of one of our own pushes: its external id, and what became of it.
     failed_push: str = ""
+    #: What that means for us, as a refusal's `effect`; "" = nothing beyond that push.
+    failed_effect: str = ""
     #: The vendor's name of the conversation, given back on a push.
     thread: str = ""
     #: A fact we looked up, not something that happened: evidence, but part of nobody's timeline.
     quiet: bool = False
+    #: The vendor's own record of what one of us said in its app: confirms what we noted when it went out.
+    witness: bool = False
+    #: It changed something it does not tell: `Enriches` is asked about its handles a moment later.
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +270,76 @@ class Polled:
     raws: tuple[Raw, ...]
     cursor: str
     more: bool
+    #: How many there are in all, where the vendor says so.
+    total: int | None = None
+    #: With `more`: everything up to then has been fetched. Says how far behind we are.
+    upto: datetime | None = None
+    #: This stream ends here and is not asked again.
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """Something the vendor can list in full: taken over once, and asked again to find what was missed.
+
+    It is walked by `Polls.poll` under `stream`, from cursor "" until `more` is false.
+    """
+
+    stream: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One value a deed takes."""
+
+    name: str
+    title: str
+    required: bool = True
+    #: text | number | flag | list (of texts)
+    kind: Literal["text", "number", "flag", "list"] = "text"
+    #: Bytes of UTF-8, or entries of a list; 0 = no limit.
+    limit: int = 0
+    #: It names members of ours: who is named when the vendor says that one of them may not.
+    member: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaches:
+    """Whom a deed tells something: they are asked for as before every push, and some are left out."""
+
+    #: The field that lists them, each the value of a handle of this kind in the account's realm.
+    field: str
+    kind: str
+    purpose: Literal["marketing", "service"] = "marketing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something the vendor does for us when asked: make a contact way, tag or hand over a customer."""
+
+    kind: str
+    title: str
+    fields: tuple[Field, ...] = ()
+    #: A repeat does no harm, so an unclear answer may be asked again; else it ends `unknown`.
+    idempotent: bool = False
+    #: None = no customer hears of it.
+    reaches: Reaches | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of a deed. No vendor calls back about our own doing: `raws` say what is so now."""
+
+    #: The vendor's name of what was made; "" = nothing has a name.
+    item: str = ""
+    #: What to show, JSON-ready.
+    body: Mapping[str, Any] = field(default_factory=dict)
+    raws: tuple[Raw, ...] = ()
+    #: Ask for the outcome again after so many seconds; None = this is the outcome.
+    again_s: float | None = None
+    #: Of those the deed reaches: who certainly got nothing.
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,15 +349,35 @@ class Media:
     content: bytes = field(repr=False)
 
 
+#: What a push can be. `link` and `miniprogram` carry a card; `template` the channel's own form in `card`.
+PushKind = Literal["text", "image", "voice", "video", "file", "link", "miniprogram", "template", "welcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A link, a mini-program page or a template message; a picture comes as the push's `media`."""
+
+    title: str
+    description: str = ""
+    url: str = ""
+    #: Mini-program: its appid and page.
+    app_id: str = ""
+    page: str = ""
+    #: Template: the vendor's id and its values.
+    template_id: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """Anything going out to a customer. `push_id` is ours, at most 32 of `[0-9A-Za-z_-]`."""
 
     push_id: str
     handle: Handle
-    kind: Literal["text", "image", "welcome"]
+    kind: PushKind
     text: str = ""
     media: Media | None = None
+    card: Card | None = None
     #: The vendor's one-time code for `welcome`.
     code: str = ""
     #: The vendor's name of the conversation, given back on a push.
@@ -308,121 +464,3 @@ class Signature:
     timestamp: int
     nonce: str
     signature: str
-
-
-@runtime_checkable
-class Connector(Protocol):
-    """Every connector says what its accounts need and what its handles look like."""
-
-    NEEDS: tuple[Need, ...]
-    #: What an admin and a rep see: 公众号, 微信客服 ...
-    TITLE: str
-    #: How screens mark it: wx | oa | im | ph | app | web.
-    ICON: str
-
-
-@runtime_checkable
-class Receives(Protocol):
-    def receive(self, ctx: Context, call: Call) -> Receipt:
-        """Verify and decrypt. Pure. Raises `Refused` for everything it will not store."""
-        ...
-
-
-@runtime_checkable
-class Translates(Protocol):
-    def translate(self, ctx: Context, raw: Raw) -> Sequence[Envelope | Pull]:
-        """Understand a stored raw. Pure. Raises `Untranslatable` when the row must be quarantined."""
-        ...
-
-
-@runtime_checkable
-class Polls(Protocol):
-    async def poll(self, ctx: Context, stream: str, cursor: str, hint: str) -> Polled:
-        """The next page of `stream` after `cursor`; called until `more` is false."""
-        ...
-
-
-@runtime_checkable
-class Sends(Protocol):
-    #: A repeated `push_id` is dropped by the vendor, so an unclear send may be retried.
-    IDEMPOTENT: bool
-    #: Any one of these open lets a push through; () = no window.
-    WINDOWS: tuple[Window, ...]
-    #: Longest text in bytes of UTF-8.
-    TEXT_LIMIT: int
-    #: Talk may go out by API; False = only the one-time welcome.
-    TALKS: bool
-
-    async def send(self, ctx: Context, push: Push) -> str:
-        """The vendor's id of the message. Raises `NotSent`, `Rejected` or `Unknown`."""
-        ...
-
-
-@runtime_checkable
-class Enriches(Protocol):
-    async def enrich(self, ctx: Context, handle: Handle) -> tuple[Raw, ...]:
-        """What the vendor knows about a handle, as raws for the inbox."""
-        ...
-
-
-@runtime_checkable
-class Uploads(Protocol):
-    async def upload(self, ctx: Context, media: Media) -> tuple[str, datetime]:
-        """The vendor's media id and until when it works."""
-        ...
-
-
-@runtime_checkable
-class Probes(Protocol):
-    async def probe(self, ctx: Context) -> Sequence[Finding]:
-        """Try the account's set-up without side effects."""
-        ...
-
-
-@runtime_checkable
-class Signs(Protocol):
-    async def page(self, ctx: Context, url: str) -> Sequence[Signature]:
-        """JS-SDK signatures for exactly this page URL."""
-        ...
-
-
-@runtime_checkable
-class Shows(Protocol):
-    def shown(self, ctx: Context, ident: str) -> Handle:
-        """The customer the vendor's app says our page is shown for. Never trusted, only looked up."""
-        ...
-
-
-@runtime_checkable
-class Admits(Protocol):
-    def door(self, ctx: Context, back: str, state: str) -> str:
-        """The vendor's sign-in URL that returns to `back` with `code` and `state`."""
-        ...
-
-
-@runtime_checkable
-class Knows(Protocol):
-    async def who(self, ctx: Context, code: str) -> Visitor:
-        """Exchange a sign-in code. Raises `Refused` for a bad or used code."""
-        ...
-
-
-@runtime_checkable
-class Visits(Protocol):
-    """Our own chat: visitors of a website, served by us; what they do becomes raws like any callback."""
-
-    def site(self, ctx: Context) -> Site:
-        """What the page needs to know. Pure."""
-        ...
-
-    def guest(self, ctx: Context, visitor: str) -> Handle:
-        """A visitor's address."""
-        ...
-
-    def said(self, ctx: Context, act: Act) -> Raw:
-        """The act as it goes into the inbox; the same act gives the same source key."""
-        ...
-
-    def identify(self, ctx: Context, visitor: str, token: str) -> Login:
-        """What the site's server signed about this visitor. Raises `Refused` with a sentence."""
-        ...
