@@ -22,7 +22,7 @@ VISITOR_TYPES, WE_TYPE = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`topic` is `node:<id>`, `typing:<node>`, `rep:<id>` or `team:<id>`."""
+    """`topic`: `node:<id>`, `typing:<node>`, `rep:<id>`, `team:<id>`, or of the telephone `ring:rep:<id>`."""
 
     topic: str
     ident: int

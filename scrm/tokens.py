@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
+from scrm.contract import Tokens
 from scrm.db import Conn, Database, utcnow
 from scrm.errors import NotSent, Unavailable, Unsealable
 from scrm.schema import vendor_token
@@ -198,6 +199,25 @@ class TenantTokens:
                 await release(conn, key, by=self._shared.holder, until=now + COOL, now=now)
         except Unavailable:
             log.warning("token lease not given back: database not available")
+
+
+class NotedTokens:
+    """One account's way to its tenant's tokens; says when a token that it fetched runs out."""
+
+    def __init__(self, kept: Tokens, noted: Callable[[str, datetime], None]) -> None:
+        self._kept = kept
+        self._noted = noted
+
+    async def get(self, key: str, fetch: Fetch) -> str:
+        async def noting() -> tuple[str, float]:
+            value, lifetime_s = await fetch()
+            self._noted(key, utcnow() + timedelta(seconds=lifetime_s))
+            return value, lifetime_s
+
+        return await self._kept.get(key, noting)
+
+    async def drop(self, key: str, value: str) -> None:
+        await self._kept.drop(key, value)
 
 
 # -- SQL ---------------------------------------------------------------------------------------------------

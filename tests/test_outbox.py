@@ -145,8 +145,8 @@ async def test_the_vendor_may_say_later_that_it_never_arrived(database: Database
         await claimed(conn)
         await outbox.finish(conn, ident, "sent", now=NOW, external_id="ext")
 
-        foreign = await outbox.failed_later(conn, 99, "ext", "拒收", now=NOW)
-        row = await outbox.failed_later(conn, 11, "ext", "拒收", now=NOW)
+        foreign = await outbox.failed_later(conn, 99, "ext", "拒收", at=NOW)
+        row = await outbox.failed_later(conn, 11, "ext", "拒收", at=NOW)
         found = await outbox.by_key(conn, "k")
 
     assert foreign is None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from scrm.db import Conn
 from scrm.errors import Overtaken, Unsealable
-from scrm.inbox.rows import AT_ONCE, BULK, NORMAL, URGENT, Item, Stage
+from scrm.inbox.rows import AT_ONCE, BULK, HELD, NORMAL, URGENT, Item, Stage
 from scrm.schema import inbox
 
 #: Bulk may fill this share of a claimed batch while anything else waits.
@@ -34,26 +35,38 @@ def _free(now: sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
     return front.correlate(inbox).scalar_subquery() <= now
 
 
-def _ready(*, past: bool) -> sa.Select[Any]:
+@cache
+def _ready(*, past: bool, choosy: bool) -> sa.Select[Any]:
     c = inbox.c
     now = sa.bindparam("now", type_=c.next_at.type)
-    rows = sa.select(_shard(c.lane).label("shard")).where(
-        c.tenant_id == sa.bindparam("tenant"), c.state == sa.bindparam("state"), c.next_at <= now
+    rows = (
+        sa.select(_shard(c.lane).label("shard"))
+        .where(c.tenant_id == sa.bindparam("tenant"), c.state == sa.bindparam("state"), c.next_at <= now)
+        .where(c.rank < HELD)
     )
+    if choosy:
+        rows = rows.where(c.account_id.not_in(sa.bindparam("paused", expanding=True)))
     if past:
         rows = rows.where(_free(now))
     shard = rows.order_by(c.rank, c.inbox_id).limit(_LOOK_AHEAD).subquery().c.shard
     return sa.select(shard, sa.func.count().label("rows")).group_by(shard)
 
 
-_READY, _READY_PAST = _ready(past=False), _ready(past=True)
+async def own(
+    conn: Conn,
+    state: Literal["new", "settled"],
+    *,
+    now: datetime,
+    limit: int,
+    paused: Sequence[int] = (),
+) -> list[Item]:
+    """Rows to work on, of shards that are ours alone until the transaction ends.
 
-
-async def own(conn: Conn, state: Literal["new", "settled"], *, now: datetime, limit: int) -> list[Item]:
-    """Rows to work on, of shards that are ours alone until the transaction ends."""
+    Rows of accounts that are `paused` stay where they are.
+    """
     for past in (False, True):
-        shards = await own_shards(conn, state, now=now, limit=limit, past=past)
-        items = await claim(conn, state, now=now, limit=limit, shards=shards)
+        shards = await own_shards(conn, state, now=now, limit=limit, past=past, paused=paused)
+        items = await claim(conn, state, now=now, limit=limit, shards=shards, paused=paused)
         if items or not shards:
             break
     return items
@@ -66,6 +79,7 @@ async def own_shards(
     now: datetime,
     limit: int = _LOOK_AHEAD,
     past: bool = False,
+    paused: Sequence[int] = (),
 ) -> list[int] | None:
     """Shards with `limit` rows or all there are, ours alone until the transaction ends; None = one writer.
 
@@ -73,10 +87,15 @@ async def own_shards(
     """
     if not conn.many:
         return None
-    asked = {"tenant": conn.tenant_id, "state": state, "now": now}
-    ready = [(int(r.shard), int(r.rows)) for r in await conn.rows(_READY_PAST if past else _READY, asked)]
+    asked = {"tenant": conn.tenant_id, "state": state, "now": now} | _left_out(paused)
+    found = await conn.rows(_ready(past=past, choosy=bool(paused)), asked)
+    ready = [(int(r.shard), int(r.rows)) for r in found]
     names = {f"inbox:{state}:{shard}": shard for shard in _enough(ready, limit)}
     return [names[name] for name in await conn.try_locks(list(names))] if names else []
+
+
+def _left_out(paused: Sequence[int]) -> dict[str, Any]:
+    return {"paused": list(paused)} if paused else {}
 
 
 def _enough(ready: Sequence[tuple[int, int]], limit: int) -> list[int]:
@@ -97,6 +116,7 @@ async def claim(
     now: datetime,
     limit: int,
     shards: Sequence[int] | None = None,
+    paused: Sequence[int] = (),
 ) -> list[Item]:
     """Rows to work on, each lane in order: lanes with an urgent row first, bulk in a capped share.
 
@@ -111,13 +131,15 @@ async def claim(
             room = min(room, max(1, int(limit * _BULK_SHARE)))
         if room <= 0:
             break
-        for row in await _ranked(conn, state, rank, now=now, limit=room, shards=shards):
+        asked = {"state": state, "rank": rank, "now": now, "limit": room} | _left_out(paused)
+        for row in await _ranked(conn, asked, now=now, shards=shards):
             picked.setdefault(row.inbox_id, row)
     rows = sorted(picked.values(), key=lambda row: row.inbox_id)
     return [_item(r, await _payload(conn, r) if state == "new" else b"") for r in rows]
 
 
-def _claiming(*, sharded: bool) -> sa.Select[Any]:
+@cache
+def _claiming(*, sharded: bool, choosy: bool) -> sa.Select[Any]:
     """Built once: three times a batch, building it costs more than running it."""
     c = inbox.c
     tenant_id: sa.BindParameter[int] = sa.bindparam("tenant")
@@ -125,6 +147,8 @@ def _claiming(*, sharded: bool) -> sa.Select[Any]:
     limit: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
     now = sa.bindparam("now", type_=c.next_at.type)
     ranked = [c.tenant_id == tenant_id, c.state == state, c.rank == sa.bindparam("rank"), c.next_at <= now]
+    if choosy:
+        ranked.append(c.account_id.not_in(sa.bindparam("paused", expanding=True)))
     if sharded:
         ranked.append(_shard(c.lane).in_(sa.bindparam("shards", expanding=True)))
     # A long lane whose first row waits must not fill the batch with rows that may not go.
@@ -133,7 +157,9 @@ def _claiming(*, sharded: bool) -> sa.Select[Any]:
     columns = [c[name] for name in (*Item.__slots__, "next_at")]
     found = sa.select(*columns).where(c.tenant_id == tenant_id, c.state == state)
     if not sharded:
-        return found.where(c.lane.in_(lanes)).order_by(c.inbox_id).limit(limit)
+        # By an index, rows would come in order, and all that wait for a pause be read to find the few.
+        by = c.inbox_id + 0 if choosy else c.inbox_id
+        return found.where(c.lane.in_(lanes)).order_by(by).limit(limit)
     # Lane by lane, by the index: PostgreSQL knows how many rows are in a state only as it was at its last
     # look, and would join a backlog of thousands as if it were one row.
     one = lanes.subquery()
@@ -141,17 +167,12 @@ def _claiming(*, sharded: bool) -> sa.Select[Any]:
     return sa.select(rows).select_from(one.join(rows, sa.true())).order_by(rows.c.inbox_id).limit(limit)
 
 
-_CLAIM, _CLAIM_SHARDS = _claiming(sharded=False), _claiming(sharded=True)
-
-
 async def _ranked(
-    conn: Conn, state: str, rank: int, *, now: datetime, limit: int, shards: Sequence[int] | None
+    conn: Conn, asked: dict[str, Any], *, now: datetime, shards: Sequence[int] | None
 ) -> Sequence[Any]:
-    asked = {"tenant": conn.tenant_id, "state": state, "rank": rank, "now": now, "limit": limit}
-    if shards is None:
-        rows = await conn.rows(_CLAIM, asked)
-    else:
-        rows = await conn.rows(_CLAIM_SHARDS, asked | {"shards": list(shards)})
+    stmt = _claiming(sharded=shards is not None, choosy="paused" in asked)
+    mine = {} if shards is None else {"shards": list(shards)}
+    rows = await conn.rows(stmt, asked | {"tenant": conn.tenant_id} | mine)
     # A row that waits for its retry holds the rest of its lane back: order before speed.
     held: set[bytes] = set()
     free = []
@@ -223,3 +244,42 @@ async def put_back(
     if not await conn.run(stmt.values(change)):
         raise Overtaken
     return given_up
+
+
+#: One statement may take a moment only.
+_AT_A_TIME = 5_000
+
+
+async def hold(conn: Conn, account_id: int) -> bool:
+    """Put rows of a paused account out of the way: they cost the others nothing then. Whether more are left.
+
+    A lane is one account's: its order is by id, whatever the rank.
+    """
+    return await _ranked_anew(conn, inbox.c.account_id == account_id, inbox.c.rank < HELD, HELD)
+
+
+async def release(conn: Conn, paused: Sequence[int]) -> bool:
+    """What waits for no pause any more comes after everything live; whether more are left."""
+    return await _ranked_anew(conn, inbox.c.account_id.not_in(paused), inbox.c.rank == HELD, BULK)
+
+
+async def any_held(conn: Conn, paused: Sequence[int]) -> bool:
+    """Whether `release` has anything to do."""
+    c = inbox.c
+    which = sa.and_(c.tenant_id == conn.tenant_id, c.state.in_(["new", "settled"]), c.rank == HELD)
+    return (
+        await conn.row(sa.select(c.inbox_id).where(which, c.account_id.not_in(paused)).limit(1)) is not None
+    )
+
+
+async def _ranked_anew(
+    conn: Conn, whose: sa.ColumnElement[bool], now: sa.ColumnElement[bool], rank: int
+) -> bool:
+    c = inbox.c
+    which = sa.and_(c.tenant_id == conn.tenant_id, c.state.in_(["new", "settled"]), now, whose)
+    some = sa.select(c.inbox_id).where(which).order_by(c.inbox_id).limit(_AT_A_TIME)
+    ids = [r.inbox_id for r in await conn.rows(some.with_for_update(skip_locked=True))]
+    if ids:
+        mine = sa.and_(c.tenant_id == conn.tenant_id, c.inbox_id.in_(ids))
+        await conn.run(sa.update(inbox).where(mine, now).values(rank=rank))
+    return len(ids) == _AT_A_TIME

@@ -57,6 +57,8 @@ class Inbox:
         self._limit = pending
         #: Called after each commit that stored something new.
         self.stored = stored
+        #: Told tenant, account, how many new rows there were and when they came.
+        self.counted: Callable[[int, int, datetime, int], None] = lambda *_: None
         self._waiting: list[Arrival] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -116,6 +118,9 @@ class Inbox:
         else:
             for arrival, count in zip(batch, fresh, strict=True):
                 arrival.settle(count)
+                if count:
+                    account = arrival.account
+                    self.counted(account.tenant_id, account.account_id, arrival.received_at, count)
             if any(fresh):
                 self.stored()
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 Stage = Literal["translate", "settle", "react"]
 URGENT, NORMAL, BULK = 0, 1, 2
+#: Of an account that is paused: out of the way of those that run.
+HELD = 3
 
 #: Before any clock: a row that waits for nothing must not wait for a clock that ran ahead and was mended.
 AT_ONCE = datetime.fromtimestamp(0, UTC)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from scrm.db import Conn
 from scrm.inbox.rows import AT_ONCE, BULK
-from scrm.schema import inbox
+from scrm.schema import cursor, inbox
 
 #: One statement may take seconds only, however much there is to replay.
 _AT_A_TIME = 5_000
@@ -57,6 +57,70 @@ async def oldest(conn: Conn) -> datetime | None:
     c = inbox.c
     stmt = sa.select(c.received_at).where(c.tenant_id == conn.tenant_id, c.state == "new")
     found: datetime | None = await conn.scalar(stmt.order_by(c.inbox_id).limit(1))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for one account, as far as it was counted."""
+
+    waiting: int
+    oldest_at: datetime
+
+
+#: Rows looked at to see who waits: enough to tell trouble from none, however long the queue.
+_COUNTED = 20_000
+
+
+async def backlog(conn: Conn) -> dict[int, Backlog]:
+    """By account, what has arrived and is on no timeline yet."""
+    c = inbox.c
+    some = sa.select(c.account_id, c.received_at).where(c.tenant_id == conn.tenant_id, c.state == "new")
+    rows = some.order_by(c.rank, c.inbox_id).limit(_COUNTED).subquery().c
+    stmt = sa.select(rows.account_id, sa.func.count().label("n"), sa.func.min(rows.received_at).label("at"))
+    return {
+        r.account_id: Backlog(waiting=r.n, oldest_at=r.at)
+        for r in await conn.rows(stmt.group_by(rows.account_id))
+    }
+
+
+async def quarantined(conn: Conn, *, since: datetime | None = None) -> dict[int, int]:
+    """By account, rows that wait for an admin; of those received since then."""
+    c = inbox.c
+    stmt = sa.select(c.account_id, sa.func.count().label("n")).where(
+        c.tenant_id == conn.tenant_id, c.state == "quarantined"
+    )
+    if since is not None:
+        stmt = stmt.where(c.received_at >= since)
+    return {r.account_id: r.n for r in await conn.rows(stmt.group_by(c.account_id))}
+
+
+async def is_idle(conn: Conn, account_id: int) -> bool:
+    """Nothing of the account waits to be settled or reacted to."""
+    c = inbox.c
+    stmt = sa.select(c.inbox_id).where(
+        c.tenant_id == conn.tenant_id, c.state.in_(["new", "settled"]), c.account_id == account_id
+    )
+    return await conn.row(stmt.limit(1)) is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far a stream has been read."""
+
+    stream: str
+    moved_at: datetime
+
+
+async def cursors(conn: Conn) -> dict[int, list[Cursor]]:
+    """By account, the streams that are followed; not those of a long job."""
+    c = cursor.c
+    stmt = sa.select(c.account_id, c.stream, c.moved_at).where(
+        c.tenant_id == conn.tenant_id, c.stream.not_like("job:%")
+    )
+    found: dict[int, list[Cursor]] = {}
+    for r in await conn.rows(stmt.order_by(c.account_id, c.stream).limit(5_000)):
+        found.setdefault(r.account_id, []).append(Cursor(stream=r.stream, moved_at=r.moved_at))
     return found
 
 
