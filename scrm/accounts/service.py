@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
+from scrm import facts
 from scrm.accounts import rules, store
+from scrm.accounts.pulse import Pulse
+from scrm.accounts.store import State
 from scrm.contract import Account, Connector, Sends, Visits
 from scrm.db import Conn
-from scrm.errors import BadConfig, NotFound
+from scrm.errors import BadConfig, Conflict, NotFound
 
 #: Who gets new conversations of an account: the rules of the desk, or whoever answers first.
 AUTO, MANUAL = "auto", "manual"
@@ -24,6 +29,7 @@ class Plugged:
     account: Account
     plug: ModuleType
     team_id: int | None
+    state: State = "running"
 
     @property
     def title(self) -> str:
@@ -50,10 +56,22 @@ def connector(channel: str) -> ModuleType:
     return module
 
 
+def channels() -> dict[str, ModuleType]:
+    """Every channel that is there, by name."""
+    found = {}
+    for one in pkgutil.iter_modules(import_module("connectors").__path__):
+        if one.ispkg and one.name != "kit":
+            with suppress(BadConfig):  # a folder that is no connector
+                found[one.name] = connector(one.name)
+    return found
+
+
 class Directory:
     """What is configured, as of the last `load`."""
 
     def __init__(self) -> None:
+        #: How busy the accounts are, as far as this process knows.
+        self.pulse = Pulse()
         self._by_slug: dict[str, Plugged] = {}
         self._by_id: dict[int, Plugged] = {}
         self.tenants: list[store.Tenant] = []
@@ -66,7 +84,7 @@ class Directory:
         mine = self._asked
         tenants = await store.tenants(conn)
         loaded = [
-            Plugged(account=s.account, plug=connector(s.account.channel), team_id=s.team_id)
+            Plugged(account=s.account, plug=connector(s.account.channel), team_id=s.team_id, state=s.state)
             for s in await store.accounts(conn)
         ]
         if mine < self._known.get(conn.tenant_id, 0):  # it would hide what was added after it looked
@@ -95,6 +113,14 @@ class Directory:
 
     def all(self, tenant_id: int) -> list[Plugged]:
         return [p for p in self._by_id.values() if p.account.tenant_id == tenant_id]
+
+    def paused(self, tenant_id: int) -> list[int]:
+        """Accounts whose rows wait where they are."""
+        return [p.account.account_id for p in self.all(tenant_id) if p.state == "paused"]
+
+    def resting(self, tenant_id: int) -> list[int]:
+        """Accounts whose platform is asked nothing and told nothing: paused or on the way there."""
+        return [p.account.account_id for p in self.all(tenant_id) if p.state != "running"]
 
 
 async def add(conn: Conn, given: Mapping[str, object], *, now: datetime, team_id: int | None = None) -> int:
@@ -128,3 +154,67 @@ async def add(conn: Conn, given: Mapping[str, object], *, now: datetime, team_id
 async def add_all(conn: Conn, given: Iterable[Mapping[str, object]], *, now: datetime) -> None:
     for one in given:
         await add(conn, one, now=now)
+
+
+async def change(
+    conn: Conn, plugged: Plugged, given: Mapping[str, str], *, name: str, max_age_s: int, now: datetime
+) -> None:
+    """New settings of an account; a secret that is not given stays. Raises `BadConfig` with every fault."""
+    held, needs = plugged.account, plugged.plug.NEEDS
+    secret = {n.name for n in needs if n.secret}
+    kept = {k: v for k, v in held.secrets.items() if k in secret and not given.get(k)}
+    own = {k: v for k, v in given.items() if v} | kept
+    if wrong := rules.faults(held.slug, needs, own) + rules.carried_off(held.options, given, set(kept)):
+        raise BadConfig("\n".join(f.sentence for f in wrong))
+    parts = rules.split(needs, own)
+    unasked = {k: v for k, v in held.options.items() if k not in {n.name for n in needs}}
+    await store.save(
+        conn,
+        slug=held.slug,
+        channel=held.channel,
+        name=name or held.slug,
+        max_age_s=max_age_s,
+        options=unasked | parts.options,
+        secrets=parts.secrets,
+        team_id=plugged.team_id,
+        now=now,
+    )
+
+
+#: Which states each order applies to, and what it leads to.
+ORDERS: Mapping[str, tuple[frozenset[State], State]] = {
+    "pause": (frozenset({"running", "draining"}), "paused"),
+    "drain": (frozenset({"running"}), "draining"),
+    "resume": (frozenset({"draining", "paused"}), "running"),
+}
+
+
+async def order(conn: Conn, plugged: Plugged, what: str) -> State:
+    """Pause, drain or resume an account; the state it is in now. Raises `NotFound` or `Conflict`."""
+    if what not in ORDERS:
+        raise NotFound("没有这种操作。")
+    was, state = ORDERS[what]
+    if not await store.set_state(conn, plugged.account.account_id, state, was=was):
+        raise Conflict("这个账号的状态刚刚变了，请刷新后再看。")
+    return state
+
+
+async def note_tokens(conn: Conn, tokens: Mapping[tuple[int, str], datetime], *, now: datetime) -> None:
+    """Until when our tokens of the platforms last; the key of a token names a login and is not kept."""
+    said = [
+        facts.Said(
+            account_id=account_id,
+            kind="token",
+            key=conn.vault.blind("token-key", key).hex()[:24],
+            body={"until": until.isoformat()},
+            rank=int(until.timestamp() * 1_000_000),
+            at=now,
+        )
+        for (account_id, key), until in tokens.items()
+    ]
+    await facts.put_all(conn, said)
+
+
+async def drained(conn: Conn, account_id: int) -> bool:
+    """Nothing waits any more: the account that was draining is paused now."""
+    return await store.set_state(conn, account_id, "paused", was={"draining"})

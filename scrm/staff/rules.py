@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -19,6 +20,10 @@ class Policy(StrEnum):
     SIGNED_IN = "signed_in"
     #: Those who talk with customers: reps and leads, each within their own scope.
     TALK = "talk"
+    #: Products and prices: those who answer for them.
+    CATALOG = "catalog"
+    #: Those who look after channels and settings; they see no customers.
+    ADMIN = "admin"
     #: API: read or change customer data within the token's scope.
     API_DATA = "api_data"
     #: API: say something to a customer.
@@ -30,6 +35,8 @@ class Policy(StrEnum):
 _ALLOWED: dict[Policy, frozenset[str]] = {
     Policy.SIGNED_IN: frozenset(ROLES),
     Policy.TALK: frozenset({"rep", "lead"}),
+    Policy.CATALOG: frozenset({"marketing", "admin"}),
+    Policy.ADMIN: frozenset({"admin"}),
     Policy.API_DATA: frozenset({"rep", "lead", "compliance", "admin"}),
     Policy.API_TALK: frozenset({"rep", "lead", "admin"}),
     Policy.API_ADMIN: frozenset({"admin"}),
@@ -92,9 +99,28 @@ def scope(actor: Actor) -> Scope:
     return NOTHING
 
 
+def sees_group(actor: Actor, ours: Collection[tuple[int, int | None]]) -> bool:
+    """A customer group is seen by those of us who are in it, and by the leads of their teams.
+
+    `ours` are (staff id, team id) of our members of the group. To have one of its customers is not enough:
+    the others' words are for those who hear them anyway.
+    """
+    if actor.staff_id is None:
+        return scope(actor).everything
+    if actor.staff_id in {ident for ident, _ in ours}:
+        return actor.role in ("rep", "lead")
+    teams = {team for _, team in ours if team is not None}
+    return actor.role == "lead" and actor.team_id in teams
+
+
 def sees_identifiers(actor: Actor) -> bool:
     """In the clear: a machine's token of role admin, never a person."""
     return actor.staff_id is None and actor.role == "admin"
+
+
+def sees_recalled(actor: Actor) -> bool:
+    """What a message said that was taken back: leads and compliance officers, and the machine of an admin."""
+    return actor.role in ("lead", "compliance") or sees_identifiers(actor)
 
 
 def masked(actor: Actor, value: str) -> str:
