@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from scrm.contract import Account, Context, Media
 from scrm.errors import NotSent, Unknown
 
 _LIFETIME_S = 7200.0
+#: How an answer in place of a file is marked, and the longest one.
+_WORDS = frozenset({"application/json", "text/plain", "text/json"})
+_LONGEST_WORD = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,30 @@ async def upload(
     return await _with_token(ctx, grant, ask, sent=False)
 
 
+async def download(ctx: Context, path: str, *, grant: Grant, params: Mapping[str, str], limit: int) -> Media:
+    """A file. The vendors refuse with JSON in its place: same errors as a `call` that delivers nothing."""
+    url = f"{base(ctx.account, grant)}/{path}"
+    files: list[Media] = []
+
+    async def ask(access: str) -> dict[str, Any]:
+        files.append(await ctx.http.download(url, params={**params, "access_token": access}, limit=limit))
+        return answered(files[-1])
+
+    await _with_token(ctx, grant, ask, sent=False)
+    return files[-1]
+
+
+def answered(file: Media) -> dict[str, Any]:
+    """What the vendor says in place of a file; {} when it is one."""
+    if file.mime not in _WORDS or len(file.content) > _LONGEST_WORD:
+        return {}
+    try:
+        found = json.loads(file.content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 async def _with_token(ctx: Context, grant: Grant, ask: _Ask, *, sent: bool) -> dict[str, Any]:
     access = await token(ctx, grant)
     answer = await ask(access)
@@ -128,7 +156,7 @@ async def _with_token(ctx: Context, grant: Grant, ask: _Ask, *, sent: bool) -> d
         # Once and never again: repeated token fetches get the whole server blocked.
         await ctx.tokens.drop(grant.key(ctx.account), access)
         answer = await ask(await token(ctx, grant))
-    raise_for(answer, sent=sent)
+    raise_for(answer, sent=sent, vendor=grant.name)
     return answer
 
 

@@ -26,12 +26,13 @@ from aiohttp import (
     TCPConnector,
 )
 from aiohttp.abc import AbstractResolver
+from aiohttp.client import _RequestContextManager
 from yarl import URL
 
 from connectors.kit.buckets import QUOTA_BLOCK_S, Buckets
 from connectors.kit.xml import clean
 from scrm.contract import Account, Media
-from scrm.errors import NotSent, Unknown
+from scrm.errors import NotSent, Rejected, TooLarge, Unknown
 
 Allow = Callable[[str], bool]
 #: Longest answer we read; the longest real one is a page of 1,000 messages.
@@ -60,6 +61,32 @@ def is_public(address: str) -> bool:
         elif ip.sixtofour is not None or ip.teredo is not None or any(ip in n for n in _CARRIERS):
             return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+#: Hosts of a house of one's own; never link-local, where clouds keep their metadata.
+_HOUSES = tuple(
+    ipaddress.ip_network(n)
+    for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128", "fc00::/7")
+)
+
+
+def is_near(address: str) -> bool:
+    """Public, or a private network: only for a host that the operator wrote down by name."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return any(ip in n for n in _HOUSES if n.version == ip.version) or is_public(address)
+
+
+def under(url: str, base: str) -> bool:
+    """Whether `url` lies at or below `base`: the same scheme, host and port, and its folder."""
+    try:
+        a, b = URL(url), URL(base)
+        folder = b.path.rstrip("/")
+        inside = a.path == folder or a.path.startswith(f"{folder}/")
+        steps = a.raw_path.lower().replace("%2e", ".").split("/")
+        same = (a.scheme, a.host, a.port) == (b.scheme, b.host, b.port)
+        return bool(b.host) and same and not a.user and inside and ".." not in steps
+    except (ValueError, TypeError):
+        return False
 
 
 def is_loopback(address: str) -> bool:
@@ -96,9 +123,17 @@ class Http:
     """`contract.Http` for one account."""
 
     def __init__(
-        self, session: ClientSession, *, owner: tuple[int, int], buckets: Buckets, https_only: bool = True
+        self,
+        session: ClientSession,
+        *,
+        owner: tuple[int, int],
+        buckets: Buckets,
+        https_only: bool = True,
+        near: tuple[str, ClientSession] | None = None,
     ) -> None:
         self._session = session
+        #: A base the operator wrote down, and the client that may reach it in a private network.
+        self._near = near
         self._owner = owner
         self._buckets = buckets
         self._https_only = https_only
@@ -110,55 +145,85 @@ class Http:
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         timeout_s: float = 5.0,
     ) -> dict[str, Any]:
-        data = headers = None
+        data, sent = None, dict(headers or {})
         if body is not None:
             # The vendors store \uXXXX literally in some fields: real UTF-8 only.
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-            headers = {"Content-Type": "application/json; charset=utf-8"}
+            sent["Content-Type"] = "application/json; charset=utf-8"
         return await self._exchange(
-            method, url, timeout_s, params=dict(params or {}), data=data, headers=headers
+            method, url, timeout_s, params=dict(params or {}), data=data, headers=sent
         )
 
     async def upload(
-        self, url: str, *, params: Mapping[str, str], media: Media, timeout_s: float = 15.0
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str],
+        media: Media,
+        timeout_s: float = 15.0,
+        headers: Mapping[str, str] | None = None,
+        field: str = "media",
     ) -> dict[str, Any]:
         form = FormData(quote_fields=False)
-        form.add_field(
-            "media", io.BytesIO(media.content), filename=_file_name(media), content_type=media.mime
+        form.add_field(field, io.BytesIO(media.content), filename=_file_name(media), content_type=media.mime)
+        return await self._exchange(
+            "POST", url, timeout_s, params=dict(params), data=form, headers=dict(headers or {})
         )
-        return await self._exchange("POST", url, timeout_s, params=dict(params), data=form)
+
+    async def download(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        timeout_s: float = 30.0,
+    ) -> Media:
+        await self._buckets.take(self._owner, self._api(url))
+        try:
+            async with _told_apart():
+                async with self._request(
+                    "GET", url, timeout_s, params=dict(params or {}), headers=dict(headers or {})
+                ) as response:
+                    return await _file(response, limit)
+        except Unknown as unclear:  # reading twice does no harm
+            raise NotSent("文件没有取完，稍后自动重试。", code="download") from unclear
 
     async def _exchange(self, method: str, url: str, timeout_s: float, **request: Any) -> dict[str, Any]:
         api = self._api(url)
         await self._buckets.take(self._owner, api)
-        timeout = ClientTimeout(
-            total=timeout_s, connect=timeout_s * _CONNECT_PART, sock_connect=timeout_s * _CONNECT_PART
-        )
         async with _told_apart():
-            async with self._session.request(
-                method, url, timeout=timeout, allow_redirects=False, **request
-            ) as response:
+            async with self._request(method, url, timeout_s, **request) as response:
                 answer = _decoded(response, await _read(response))
         if answer.get("errcode") == _QUOTA:
             await self._buckets.block(self._owner, api, QUOTA_BLOCK_S)
         return answer
+
+    def _request(self, method: str, url: str, timeout_s: float, **request: Any) -> _RequestContextManager:
+        connect_s = timeout_s * _CONNECT_PART
+        timeout = ClientTimeout(total=timeout_s, connect=connect_s, sock_connect=connect_s)
+        session = self._near[1] if self._near and under(url, self._near[0]) else self._session
+        return session.request(method, url, timeout=timeout, allow_redirects=False, **request)
 
     def _api(self, url: str) -> str:
         try:
             parsed = URL(url)
         except ValueError as broken:
             raise NotSent("平台地址不正确：请检查 api_base。", code="bad_url") from broken
-        if self._https_only and parsed.scheme != "https":
+        near = self._near is not None and under(url, self._near[0])
+        if self._https_only and parsed.scheme != "https" and not near:
             raise NotSent("平台地址必须是 https：请检查 api_base。", code="bad_url")
         return parsed.path
 
 
 class Guard:
-    """Owns the clients of a process: one for the internet, one for simulators on this machine.
+    """Owns the clients of a process: the internet, simulators on this machine, hosts named in settings.
 
-    An account whose `api_base` is loopback reaches nothing but loopback, every other account never does.
+    An account whose `api_base` is loopback reaches nothing but loopback, every other account never does;
+    the one exception is what lies under an account's own `recordings_base`.
     """
 
     def __init__(
@@ -166,6 +231,7 @@ class Guard:
     ) -> None:
         self._public = open_session(public)
         self._loopback = open_session(is_loopback)
+        self._nearby = open_session(is_near)
         self._buckets = buckets or Buckets()
         self._https_only = https_only
 
@@ -179,11 +245,17 @@ class Guard:
         owner = (account.tenant_id, account.account_id)
         if loopback_base(account.get("api_base")):
             return Http(self._loopback, owner=owner, buckets=self._buckets, https_only=False)
-        return Http(self._public, owner=owner, buckets=self._buckets, https_only=self._https_only)
+        base = account.get("recordings_base")
+        near = (base, self._nearby) if base else None
+        return Http(self._public, owner=owner, buckets=self._buckets, https_only=self._https_only, near=near)
+
+    def named(self, base: str) -> Http:
+        """For a service of the operator's own settings: at or below `base` also in a private network."""
+        return Http(self._public, owner=(0, 0), buckets=self._buckets, near=(base, self._nearby))
 
     async def close(self) -> None:
-        await self._public.close()
-        await self._loopback.close()
+        for session in (self._public, self._loopback, self._nearby):
+            await session.close()
 
 
 @asynccontextmanager
@@ -210,6 +282,20 @@ async def _read(response: ClientResponse) -> bytes:
         if len(body) > LONGEST:
             raise Unknown
     return bytes(body)
+
+
+async def _file(response: ClientResponse, limit: int) -> Media:
+    if response.status != 200:
+        if 400 <= response.status < 500 and response.status not in (408, 429):
+            raise Rejected("平台上已经没有这个文件，或不允许下载。", code=f"http_{response.status}")
+        raise NotSent("平台暂时给不出这个文件，稍后自动重试。", code=f"http_{response.status}")
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(f"文件超过 {limit // 1024 // 1024} MB，没有保存。")
+    named = response.content_disposition.filename if response.content_disposition else None
+    return Media(name=(named or "").strip()[-80:], mime=response.content_type, content=bytes(body))
 
 
 def _decoded(response: ClientResponse, body: bytes) -> dict[str, Any]:

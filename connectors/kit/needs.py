@@ -34,3 +34,9 @@ CORP_ID = Need(
     help="管理后台“我的企业 / 企业信息”最下方的企业 ID",
     pattern=r"^[A-Za-z0-9_-]{1,64}$",
 )
+USERS = Need(
+    name="users",
+    help="用户编号的名字：共用一套会员的网站、App 和订单系统填同一个；留空表示各是各的",
+    required=False,
+    pattern=r"^[A-Za-z0-9_-]{1,64}$",
+)

@@ -13,7 +13,13 @@ from connectors.kit.world import Bubble, Persona, World
 
 _SHANGHAI = ZoneInfo("Asia/Shanghai")
 _STATES = {"sending": "发送中", "failed": "发送失败", "recalled": "已撤回"}
-_CHANNELS = {"wechat_oa": "公众号", "wecom_kf": "微信客服", "wecom": "企业微信"}
+_CHANNELS = {
+    "wechat_oa": "公众号",
+    "wecom_kf": "微信客服",
+    "wecom": "企业微信",
+    "miniprogram": "小程序",
+    "tim": "即时通信",
+}
 _STYLE = """
 body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;margin:0 auto;max-width:26rem;padding:.75rem;
 background:#ededed;color:#111}a{color:#1a4f8a}li{margin:.5rem 0}ol,ul{list-style:none;margin:0;padding:0}

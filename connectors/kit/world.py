@@ -45,6 +45,10 @@ class Persona:
         """Stands in for an avatar."""
         return self.name[0]
 
+    @property
+    def mobile(self) -> str:
+        return f"1380013{self.number:04d}"
+
     def openid(self, app_id: str) -> str:
         return "o" + _digest(self.unionid, app_id)[:27]
 

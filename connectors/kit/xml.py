@@ -76,6 +76,12 @@ def clean(value: Any) -> Any:
     return value
 
 
+def shallow(value: Any, levels: int) -> bool:
+    """Whether a JSON value nests at most so deep: a deeper one exhausts whoever walks it."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(shallow(one, levels - 1) for one in inside)
+
+
 def parse_json(body: bytes) -> Any:
     """A JSON value with every scalar as text. Raises `Unreadable`, also for a key given twice."""
     try:

@@ -1,0 +1,1 @@
+"""What Official Account and mini-program share: the encrypted door, the words, the API they answer by."""
