@@ -1,28 +1,29 @@
-"""WeChat Official Account (公众号): callbacks in, customer-service messages out."""
+"""WeChat Official Account (公众号): callbacks in, customer-service messages and notices out."""
 
 from __future__ import annotations
 
-import re
-
-from connectors.kit import xml
-from connectors.kit.callback import ciphertext, digest, lane, peek, peek_id, unseal
-from connectors.kit.codec import fresh, verify_plain
-from connectors.kit.http import loopback_base
 from connectors.kit.needs import AES_KEY, API_BASE, OPEN_SUBJECT, TOKEN
+from connectors.kit.official.door import MODE, take
+from connectors.kit.official.outward import examine as probe
+from connectors.kit.official.outward import media, upload
 from connectors.wechat_oa.events import translate
-from connectors.wechat_oa.outward import enrich, probe, send, upload
-from scrm.contract import Call, Context, Need, Raw, Receipt, Window
-from scrm.errors import Refused
+from connectors.wechat_oa.fans import STOCKS, poll
+from connectors.wechat_oa.outward import enrich, send
+from scrm.contract import Call, Context, Need, Receipt, Window
 
 __all__ = [
     "ICON",
     "IDEMPOTENT",
+    "KINDS",
     "NEEDS",
+    "STOCKS",
     "TALKS",
     "TEXT_LIMIT",
     "TITLE",
     "WINDOWS",
     "enrich",
+    "media",
+    "poll",
     "probe",
     "receive",
     "send",
@@ -37,12 +38,13 @@ NEEDS = (
     Need(name="secret", help="同一页的 AppSecret", secret=True),
     TOKEN,
     AES_KEY,
+    MODE,
     Need(
-        name="mode",
-        help="消息加解密方式：secure 安全模式（推荐），compatible 兼容模式；plain 明文只供模拟器使用",
+        name="notices",
+        help="通知用哪种接口发送：template 模板消息（默认），subscribe 订阅通知",
         required=False,
-        pattern=r"^(secure|compatible|plain)$",
-        default="secure",
+        pattern=r"^(template|subscribe)$",
+        default="template",
     ),
     OPEN_SUBJECT,
     API_BASE,
@@ -50,6 +52,7 @@ NEEDS = (
 #: `custom/send` has no id of ours: a repeat is a second message on the customer's phone.
 IDEMPOTENT = False
 TALKS = True
+KINDS = frozenset({"text", "image", "voice", "video", "link", "miniprogram", "template"})
 TEXT_LIMIT = 2048
 WINDOWS = (
     Window(opens=("message.",), seconds=48 * 3600, count=5),
@@ -59,61 +62,12 @@ WINDOWS = (
         seconds=60,
         count=3,
     ),
+    # How many after a payment is not documented any more; as many as after a message are safe.
+    Window(opens=("event.shop.paid",), seconds=48 * 3600, count=5),
 )
-_ECHOSTR = re.compile(r"[0-9A-Za-z_.+/=-]{1,256}")
-_LIVE_EVENTS = frozenset({"subscribe", "scan", "click", "scancode_push", "scancode_waitmsg"})
+_LIVE = frozenset({"subscribe", "scan", "click", "scancode_push", "scancode_waitmsg", "merchant_order"})
 
 
 def receive(ctx: Context, call: Call) -> Receipt:
     """Verify and decrypt one callback. Raises `Refused`."""
-    if call.method == "GET":
-        return _verification(ctx, call)
-    if call.method != "POST":
-        raise Refused("只接受 GET 与 POST。")
-    return Receipt(raws=(_raw(_payload(ctx, call)),), body=b"success")
-
-
-def _verification(ctx: Context, call: Call) -> Receipt:
-    _verify_url(ctx, call)
-    echostr = call.query.get("echostr", "")
-    # It is answered as it came: nothing that a browser would take for a page.
-    if not _ECHOSTR.fullmatch(echostr):
-        raise Refused("echostr 缺失或不合法。")
-    return Receipt(body=echostr.encode())
-
-
-def _verify_url(ctx: Context, call: Call) -> None:
-    verify_plain(ctx.account.get("token"), call.query)
-    fresh(call.query.get("timestamp", ""), call.received_at, ctx.account.max_age_s)
-
-
-def _payload(ctx: Context, call: Call) -> bytes:
-    envelope = xml.parse(call.body)
-    if _mode(ctx) == "plain" and "Encrypt" not in envelope:
-        _verify_url(ctx, call)
-        return call.body
-    if "Encrypt" not in envelope:
-        # In compatible mode the platform sends plain fields *and* Encrypt. Plain fields alone are covered by
-        # no signature, so somebody who saw one URL could invent messages.
-        raise Refused("收到未加密的消息：请在公众号后台把消息加解密方式改为安全模式。")
-    return unseal(ctx, call, ciphertext(envelope), frozenset({ctx.account.get("app_id")}))[0]
-
-
-def _mode(ctx: Context) -> str:
-    mode = ctx.account.get("mode") or "secure"
-    if mode == "plain" and not loopback_base(ctx.account.get("api_base")):
-        raise Refused("明文模式不安全，只能用于本机模拟器。")
-    return mode
-
-
-def _raw(payload: bytes) -> Raw:
-    fields = peek(payload)
-    kind = peek_id(fields, "MsgType")
-    msg_id = peek_id(fields, "MsgId")
-    is_event = kind == "event" or not kind
-    return Raw(
-        source_key=f"msg:{msg_id}" if msg_id and not is_event else digest(payload),
-        lane=lane(peek_id(fields, "FromUserName")),
-        payload=payload,
-        urgent=not is_event or peek_id(fields, "Event").lower() in _LIVE_EVENTS,
-    )
+    return take(ctx, call, _LIVE)

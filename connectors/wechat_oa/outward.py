@@ -1,35 +1,24 @@
-"""Calls to the Official Account API: send, upload, look up, probe."""
+"""Calls to the Official Account API: what can be said, and who the followers are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from typing import Any
 
 from connectors.kit import api
-from connectors.kit.http import loopback_base
-from connectors.kit.profiles import profile_raw, word
-from scrm.contract import Context, Finding, Handle, Media, Push, Raw, Severity
-from scrm.errors import NotSent, Rejected
+from connectors.kit.official import outward
+from connectors.kit.profiles import profile_raw
+from scrm.contract import Context, Handle, Media, Push, Raw
+from scrm.errors import Rejected
 
-#: Temporary media live three days.
-_MEDIA_LIFE = timedelta(days=3)
+_TEMPLATE, _SUBSCRIPTION = "cgi-bin/message/template/send", "cgi-bin/message/subscribe/bizsend"
 
 
 async def send(ctx: Context, push: Push) -> str:
-    """Our push id once the platform has taken the message (it names none of its own)."""
-    if push.handle.kind != "wechat_openid" or push.handle.scope != ctx.account.get("app_id"):
-        raise Rejected("这位客户不属于这个公众号。", code="wrong_account")
-    body = {"touser": push.handle.value, **await _content(ctx, push)}
-    answer = await api.call(ctx, "cgi-bin/message/custom/send", grant=api.OFFICIAL, body=body, sent=True)
-    return word(answer, "msgid") or push.push_id
-
-
-async def upload(ctx: Context, media: Media) -> tuple[str, datetime]:
-    """A temporary `media_id` and until when it works."""
-    answer = await api.upload(
-        ctx, "cgi-bin/media/upload", grant=api.OFFICIAL, media=media, params={"type": _media_type(media)}
-    )
-    return api.field(answer, "media_id"), ctx.now + _MEDIA_LIFE
+    """The platform's id where it names one (templates do), else our push id."""
+    outward.own(ctx, push)
+    if push.kind == "template":
+        return await _notify(ctx, push)
+    return await outward.deliver(ctx, push, await _content(ctx, push))
 
 
 async def enrich(ctx: Context, handle: Handle) -> tuple[Raw, ...]:
@@ -42,36 +31,54 @@ async def enrich(ctx: Context, handle: Handle) -> tuple[Raw, ...]:
     return (profile_raw(handle.value, handle.value, {"openid": handle.value, **answer}, ctx.now),)
 
 
-async def probe(ctx: Context) -> Sequence[Finding]:
-    """Whether AppID and secret work and the mode is safe."""
-    findings = []
-    mode = ctx.account.get("mode") or "secure"
-    if mode == "compatible":
-        sentence = "正在使用兼容模式，建议在公众号后台改为安全模式。"
-        findings.append(Finding(severity=Severity.WARN, sentence=sentence))
-    if mode == "plain" and not loopback_base(ctx.account.get("api_base")):
-        sentence = "明文模式不安全，回调会被拒绝：请改为安全模式。"
-        findings.append(Finding(severity=Severity.ERROR, sentence=sentence))
-    return [*findings, await _token_finding(ctx)]
+async def _notify(ctx: Context, push: Push) -> str:
+    """A template message, or a subscription message: two APIs with the same content."""
+    card = outward.card_of(push)
+    content: dict[str, Any] = {**outward.notice(card)}
+    if card.app_id:
+        content["miniprogram"] = {"appid": card.app_id, "pagepath": card.page}
+    if ctx.account.get("notices") == "subscribe":
+        return await outward.deliver(ctx, push, {**content, "page": card.url}, path=_SUBSCRIPTION)
+    # The platform drops a repeat of this id for ten minutes.
+    content |= {"url": card.url, "client_msg_id": push.push_id}
+    return await outward.deliver(ctx, push, content, path=_TEMPLATE)
 
 
-async def _token_finding(ctx: Context) -> Finding:
-    try:
-        await api.token(ctx, api.OFFICIAL)
-    except (NotSent, Rejected) as failed:
-        return Finding(severity=Severity.ERROR, sentence=f"无法取得访问令牌：{failed.sentence}")
-    return Finding(severity=Severity.OK, sentence="AppID 与 AppSecret 有效，已取得访问令牌。")
+async def _content(ctx: Context, push: Push) -> dict[str, Any]:
+    match push.kind:
+        case "text":
+            return outward.text(push)
+        case "image":
+            return await outward.image(ctx, push)
+        case "voice":
+            media_id, _ = await outward.upload(ctx, outward.file_of(push))
+            return {"msgtype": "voice", "voice": {"media_id": media_id}}
+        case "video":
+            return await _video(ctx, push)
+        case "link":
+            return await _news(ctx, push)
+        case "miniprogram":
+            shown = await outward.page(ctx, push)
+            shown["miniprogrampage"]["appid"] = outward.card_of(push).app_id
+            return shown
+    raise Rejected("公众号不能发送这种内容，请改发文字或链接。", code="unsupported")
 
 
-async def _content(ctx: Context, push: Push) -> dict[str, object]:
-    if push.kind == "text":
-        return {"msgtype": "text", "text": {"content": push.text}}
-    if push.kind == "image" and push.media is not None:
-        media_id, _ = await upload(ctx, push.media)
-        return {"msgtype": "image", "image": {"media_id": media_id}}
-    raise Rejected("公众号只能发送文字和图片。", code="unsupported")
+async def _video(ctx: Context, push: Push) -> dict[str, Any]:
+    media_id, _ = await outward.upload(ctx, outward.file_of(push))
+    title = push.card.title if push.card else push.text
+    words = {"title": title, "description": push.card.description if push.card else ""}
+    return {"msgtype": "video", "video": {"media_id": media_id, "thumb_media_id": media_id, **words}}
 
 
-def _media_type(media: Media) -> str:
-    main = media.mime.partition("/")[0]
-    return {"image": "image", "audio": "voice", "video": "video"}.get(main, "file")
+async def _news(ctx: Context, push: Push) -> dict[str, Any]:
+    card = outward.card_of(push)
+    article = {"title": card.title, "description": card.description, "url": card.url}
+    if push.media is not None:
+        article["picurl"] = await _picture(ctx, push.media)
+    return {"msgtype": "news", "news": {"articles": [article]}}
+
+
+async def _picture(ctx: Context, media: Media) -> str:
+    answer = await api.upload(ctx, "cgi-bin/media/uploadimg", grant=api.OFFICIAL, media=media, params={})
+    return api.field(answer, "url")

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 
-from connectors.kit.codec import plain_signature, same
-from connectors.kit.platform import Answer, Ask, Fault, Letter, Platform, Shape, xml
-from connectors.kit.world import Bubble, Persona, Staff, World
+from connectors.kit.official.simulation import OfficialPlatform
+from connectors.kit.platform import Answer, Ask, Fault
+from connectors.kit.world import Persona, Staff, World
 from connectors.kit.xml import parse, text
 from scrm.contract import Account
 from scrm.errors import Refused
 
-Opening = Literal["message", "click", "subscribe", "scan"]
-#: What opens a reply window: seconds and how many messages.
-WINDOWS: Mapping[Opening, tuple[float, int]] = {
-    "message": (48 * 3600, 5),
-    "click": (60, 3),
-    "subscribe": (60, 3),
-    "scan": (60, 3),
-}
-TEXT_LIMIT = 2048
 APOLOGY = "该公众号提供的服务出现故障，请稍后再试"
+#: How many openids `user/get` tells at once, and how many `batchget` explains.
+MOST, BATCH = 10_000, 100
 
 
 def simulate(world: World, account: Account, hooks_url: str) -> web.Application:
@@ -32,46 +23,33 @@ def simulate(world: World, account: Account, hooks_url: str) -> web.Application:
     return OfficialAccount(world, account, hooks_url).app()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Window:
-    until: float
-    left: int
-
-
-class OfficialAccount(Platform):
+class OfficialAccount(OfficialPlatform):
     """`followers` holds the openids of those who follow."""
 
+    windows = {"message": (48 * 3600, 5), "click": (60, 3), "subscribe": (60, 3), "scan": (60, 3)}  # noqa: RUF012
+    apology = APOLOGY
+
     def __init__(self, world: World, account: Account, hooks_url: str) -> None:
-        self.app_id = account.get("app_id")
-        super().__init__(world, account, hooks_url, receive_id=self.app_id)
-        self.mode = account.get("mode") or "secure"
-        self.original_id = account.get("original_id") or "gh_" + self.app_id[-12:]
+        super().__init__(world, account, hooks_url)
         self.followers: dict[str, int] = {}
         #: Tencent stopped telling names in December 2021; a demo without names is hard to follow.
         self.tells_names = True
-        self._windows: dict[tuple[str, Opening], _Window] = {}
+        #: Who has been sent which template message; a repeat with the same id is dropped.
+        self.notified: dict[tuple[str, str], int] = {}
         self.apis |= {
-            "token": self._token,
-            "stable_token": self._stable_token,
-            "user/info": self._info,
-            "message/custom/send": self._send,
-            "message/custom/typing": self._typing,
-            "get_api_domain_ip": lambda _: {"ip_list": ["127.0.0.1"]},
+            "user/info": lambda ask: self._info(ask.query.get("openid")),
+            "user/get": self._followers,
+            "user/info/batchget": self._infos,
+            "media/uploadimg": self._picture,
+            "message/template/send": self._template,
+            "message/subscribe/bizsend": self.notify,
         }
 
     # ------------------------------------------------------------ what customers do
 
-    async def say(self, persona: Persona, bubble: Bubble) -> bool:
-        self._open(persona, "message")
-        if bubble.kind == "image":
-            return await self.tell(
-                persona, "image", {"PicUrl": "", "MediaId": bubble.text, "MsgId": int(bubble.id)}
-            )
-        return await self.tell(persona, "text", {"Content": bubble.text, "MsgId": int(bubble.id)})
-
     async def meet(self, persona: Persona, staff: Staff) -> bool:
         """The customer follows by the QR code of `staff`."""
-        self._open(persona, "subscribe")
+        self.open(persona, "subscribe")
         return await self.event(persona, "subscribe", EventKey=f"qrscene_{staff.userid}", Ticket="gQH")
 
     async def leave(self, persona: Persona, staff: Staff) -> bool:
@@ -81,53 +59,23 @@ class OfficialAccount(Platform):
 
     async def scan(self, persona: Persona, scene: str) -> bool:
         """A follower scans a QR code."""
-        self._open(persona, "scan")
+        self.open(persona, "scan")
         return await self.event(persona, "SCAN", EventKey=scene, Ticket="gQH")
 
     async def click(self, persona: Persona, key: str) -> bool:
         """A follower taps a menu entry."""
-        self._open(persona, "click")
+        self.open(persona, "click")
         return await self.event(persona, "CLICK", EventKey=key)
 
-    async def event(self, persona: Persona, name: str, **fields: object) -> bool:
-        return await self.tell(persona, "event", {"Event": name, **fields})
-
-    async def tell(self, persona: Persona, kind: str, fields: Mapping[str, Any]) -> bool:
-        """Any message or event of this customer, as an encrypted callback."""
-        openid = persona.openid(self.app_id)
-        common = {
-            "ToUserName": self.original_id,
-            "FromUserName": openid,
-            "CreateTime": int(self.world.time()),
-            "MsgType": kind,
-        }
-        acked = await self.callback(xml({**common, **fields}), extra={"openid": openid})
-        if not acked:
-            self._show(persona, APOLOGY, "system")
-        return acked
+    async def finish(self, persona: Persona, msgid: int, status: str) -> bool:
+        """What became of a template message: `success`, `failed:user block` ..."""
+        return await self.event(persona, "TEMPLATESENDJOBFINISH", MsgID=msgid, Status=status)
 
     # ------------------------------------------------------------ callbacks
 
-    def challenge(self) -> tuple[Mapping[str, str], str]:
-        word = str(self.world.serial())
-        return {**self._plain_sign(), "echostr": word}, word
-
-    def seal(self, plain: bytes, shape: Shape, receive_id: str, extra: Mapping[str, str]) -> Letter:
-        query, body = {**self._plain_sign(), **extra}, plain
-        if self.mode != "plain":
-            encrypt = self.encrypt(plain, receive_id)
-            query |= {**self.sign(encrypt), "encrypt_type": "aes"}
-            query["signature"] = plain_signature(
-                self.account.get("token"), query["timestamp"], query["nonce"]
-            )
-            body = xml({"ToUserName": self.original_id, "Encrypt": encrypt}).encode()
-            if self.mode == "compatible":
-                body = plain.replace(b"</xml>", xml({"Encrypt": encrypt})[len("<xml>") :].encode())
-        return Letter(plain=plain, shape=shape, receive_id=receive_id, extra=extra, query=query, body=body)
-
     def accepts(self, status: int, answer: bytes) -> bool:
         """`success`, nothing, or a passive reply that is sealed and signed for us."""
-        return status == 200 and (answer in (b"", b"success") or self._passive(answer))
+        return super().accepts(status, answer) or (status == 200 and self._passive(answer))
 
     def _passive(self, answer: bytes) -> bool:
         try:
@@ -142,36 +90,13 @@ class OfficialAccount(Platform):
         except Refused:
             return False
         if persona is not None:
-            self._show(persona, words, kind)
+            self.show(persona, words, kind)
         return persona is not None
-
-    def _plain_sign(self) -> dict[str, str]:
-        stamp, nonce = str(int(self.world.time())), str(self.world.rng.getrandbits(30))
-        signature = plain_signature(self.account.get("token"), stamp, nonce)
-        return {"signature": signature, "timestamp": stamp, "nonce": nonce}
 
     # ------------------------------------------------------------ the API
 
-    def _token(self, ask: Ask) -> Answer:
-        """The old way: every call ends the life of the token before."""
-        self._admit(ask.query, "client_credential")
-        return self.grants.issue("old", fresh=True)
-
-    def _stable_token(self, ask: Ask) -> Answer:
-        """The same token until five minutes before its end, unless forced; does not touch the old way's."""
-        self._admit(ask.body, "client_credential")
-        return self.grants.issue("stable", early_s=300, fresh=ask.body.get("force_refresh") is True)
-
-    def _admit(self, given: Mapping[str, Any], grant: str) -> None:
-        if given.get("grant_type") != grant:
-            raise Fault(40002, "invalid grant_type")
-        if given.get("appid") != self.app_id:
-            raise Fault(40013, "invalid appid")
-        if not same(str(given.get("secret")), self.account.get("secret")):
-            raise Fault(40001, "invalid credential, access_token is invalid or not latest")
-
-    def _info(self, ask: Ask) -> Answer:
-        persona = self._person(ask.query.get("openid"))
+    def _info(self, asked: object) -> dict[str, Any]:
+        persona = self.person(asked)
         openid = persona.openid(self.app_id)
         if openid not in self.followers:
             return {"subscribe": 0, "openid": openid}
@@ -192,51 +117,49 @@ class OfficialAccount(Platform):
             "qr_scene_str": "",
         }
 
-    def _send(self, ask: Ask) -> Answer:
-        persona = self._person(ask.body.get("touser"))
-        text, kind = self.read_message(ask.body, TEXT_LIMIT)
+    def _followers(self, ask: Ask) -> Answer:
+        """The openids after `next_openid`, in the order in which they came."""
+        everyone, after = list(self.followers), ask.query.get("next_openid", "")
+        if after and after not in self.followers:
+            raise Fault(40003, "invalid openid")
+        page = everyone[everyone.index(after) + 1 if after else 0 :][:MOST]
+        told: dict[str, Any] = {"total": len(everyone), "count": len(page)}
+        if page:
+            told["data"] = {"openid": page}
+        return {**told, "next_openid": page[-1] if page else ""}
+
+    def _infos(self, ask: Ask) -> Answer:
+        asked = ask.body.get("user_list")
+        if not isinstance(asked, list) or not 0 < len(asked) <= BATCH:
+            raise Fault(40032, "invalid openid list size")
+        return {"user_info_list": [self._info(one.get("openid")) for one in asked]}
+
+    def _picture(self, ask: Ask) -> Answer:
+        if ask.upload is None:
+            raise Fault(41005, "missing multimedia file data")
+        return {"url": f"https://mmbiz.qpic.cn/{self.world.secret()}/0"}
+
+    def _template(self, ask: Ask) -> Answer:
+        once = (str(ask.body.get("touser")), str(ask.body.get("client_msg_id") or self.world.serial()))
+        if once not in self.notified:
+            self.notified[once] = int(self.notify(ask)["msgid"])
+        return {"msgid": self.notified[once]}
+
+    def admits(self, persona: Persona) -> None:
         if persona.openid(self.app_id) not in self.followers:
             raise Fault(43004, "require subscribe")
-        if persona.unionid in self.world.refusing:
-            raise Fault(48002, "user block receive message")
-        self._spend(persona)
-        self._show(persona, text, kind)
-        return {}
+        super().admits(persona)
 
-    def _typing(self, ask: Ask) -> Answer:
-        self._person(ask.body.get("touser"))
-        return {}
+    def heard(self, body: Any) -> tuple[str, str]:
+        news = body.get("news") if body.get("msgtype") == "news" else None
+        articles = news.get("articles") if isinstance(news, dict) else None
+        if not isinstance(articles, list):
+            return super().heard(body)
+        if len(articles) != 1:
+            raise Fault(45008, "article size out of limit")
+        return str(articles[0].get("title")), "news"
 
-    def _person(self, openid: object) -> Persona:
-        persona = self.world.by_openid(self.app_id, openid) if isinstance(openid, str) else None
-        if persona is None:
-            raise Fault(40003, "invalid openid")
-        return persona
-
-    # ------------------------------------------------------------ the quota
-
-    def _open(self, persona: Persona, by: Opening) -> None:
+    def open(self, persona: Persona, by: str) -> None:
         """Whoever writes or taps follows us, and may be answered for a while."""
-        openid, now = persona.openid(self.app_id), self.world.time()
-        self.followers.setdefault(openid, int(now))
-        seconds, count = WINDOWS[by]
-        self._windows[openid, by] = _Window(until=now + seconds, left=count)
-
-    def _spend(self, persona: Persona) -> None:
-        now, openid = self.world.time(), persona.openid(self.app_id)
-        known = [self._windows[openid, by] for by in WINDOWS if (openid, by) in self._windows]
-        open_ones = [window for window in known if window.until > now]
-        if not open_ones:
-            raise Fault(45015, "response out of time limit or subscription is canceled")
-        usable = [window for window in open_ones if window.left]
-        if not usable:
-            raise Fault(45047, "out of response count limit")
-        # The window that ends first is used up first.
-        min(usable, key=lambda window: window.until).left -= 1
-
-    def _show(self, persona: Persona, text: str, kind: str) -> None:
-        serial = self.world.serial()
-        bubble = Bubble(
-            id=str(serial), slug=self.account.slug, mine=False, text=text, at=self.world.now(), kind=kind
-        )
-        self.world.deliver(persona, bubble)
+        self.followers.setdefault(persona.openid(self.app_id), int(self.world.time()))
+        super().open(persona, by)

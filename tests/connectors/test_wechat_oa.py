@@ -132,9 +132,10 @@ def test_two_events_in_one_second_are_two_and_a_repeat_is_one() -> None:
 
 
 def test_only_what_opens_a_window_at_the_platform_opens_one_here() -> None:
-    user, menu = wechat_oa.WINDOWS
+    user, menu, paid = wechat_oa.WINDOWS
 
     assert (user.seconds, user.count) == (48 * 3600, 5)
+    assert (paid.seconds, paid.opens) == (48 * 3600, ("event.shop.paid",))
     assert (menu.seconds, menu.count) == (60, 3)
     assert not any("event.menu.view".startswith(window.opens) for window in wechat_oa.WINDOWS)
     assert not any("event.notice.popup".startswith(window.opens) for window in wechat_oa.WINDOWS)
