@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from connectors.kit.callback import digest, echo, lane, opened, peek, peek_id
 from connectors.kit.needs import AES_KEY, API_BASE, CORP_ID, OPEN_SUBJECT, TOKEN
+from connectors.wecom.deeds import DEEDS, do, outcome
 from connectors.wecom.door import door, shown, who
 from connectors.wecom.events import translate
-from connectors.wecom.outward import enrich, probe, send
+from connectors.wecom.lookups import enrich
+from connectors.wecom.outward import probe, send
 from connectors.wecom.pages import page
+from connectors.wecom.stocks import STOCKS, poll
 from scrm.contract import Call, Context, Need, Raw, Receipt, Window
 from scrm.errors import Refused
 
 __all__ = [
+    "DEEDS",
     "ICON",
     "IDEMPOTENT",
+    "KINDS",
     "NEEDS",
+    "STOCKS",
     "TALKS",
     "TEXT_LIMIT",
     "TITLE",
     "WINDOWS",
+    "do",
     "door",
     "enrich",
+    "outcome",
     "page",
+    "poll",
     "probe",
     "receive",
     "send",
@@ -58,6 +67,7 @@ IDEMPOTENT = False
 #: No window: the only thing this API delivers to a customer is the welcome, and its code is the window.
 WINDOWS: tuple[Window, ...] = ()
 TALKS = False
+KINDS = frozenset({"welcome"})
 TEXT_LIMIT = 4000
 
 

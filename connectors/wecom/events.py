@@ -6,15 +6,18 @@ Source: developer.work.weixin.qq.com paths 90240 (messages, events), 90970 (memb
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
 from connectors.kit import xml
-from connectors.kit.profiles import PREFIX
+from connectors.wecom import groups
+from connectors.wecom.lookups import TAG
 from connectors.wecom.names import CONTACTS, EVENTS, STAFF_MESSAGES
-from connectors.wecom.profile import profile
-from scrm.contract import Context, Envelope, Handle, Raw
+from connectors.wecom.profile import follow_key, way
+from connectors.wecom.registers import understood
+from connectors.wecom.told import is_told, rank_of, read
+from scrm.contract import Context, Envelope, Fact, Handle, Raw
 from scrm.errors import Refused, Untranslatable
 
 _Fields = dict[str, Any]
@@ -28,14 +31,28 @@ _FOLLOWS: Mapping[str, bool] = MappingProxyType(
         "event.contact.half_removed": False,
     }
 )
+#: After these the vendor is asked how it stands now: what they change they do not say.
+_ASKS = frozenset(
+    {
+        "event.contact.added",
+        "event.contact.half_added",
+        "event.contact.edited",
+        "event.chat.created",
+        "event.chat.updated",
+        "event.tag.created",
+        "event.tag.updated",
+    }
+)
+#: An event tells whole seconds: what we asked within that second may be older than it.
+_SECOND = timedelta(seconds=1)
 #: A ticket is a credential of the suite: it is good for nothing on a timeline.
 _SECRET = frozenset({"SuiteTicket", "AuthCode"})
 
 
 def translate(ctx: Context, raw: Raw) -> Sequence[Envelope]:
     """One stored callback or contact profile as envelopes. Raises `Untranslatable`."""
-    if raw.source_key.startswith(PREFIX):
-        return profile(ctx, raw)
+    if is_told(raw.source_key):
+        return understood(ctx, read(raw))
     try:
         fields = xml.parse(raw.payload)
         return [_understood(ctx, fields)]
@@ -70,17 +87,46 @@ def _event(fields: _Fields, kind: str, words: Callable[[_Fields], str]) -> Envel
 
 
 def _contact(ctx: Context, fields: _Fields, kind: str, words: Callable[[_Fields], str]) -> Envelope:
+    handles, at, staff = _handles(ctx, fields), _at(fields), _staff(fields)
     return Envelope(
         kind=kind,
         direction="none",
-        at=_at(fields),
-        handles=_handles(ctx, fields),
+        at=at,
+        handles=handles,
         text=words(fields),
         body=_body(fields),
-        staff=_staff(fields),
+        facts=_facts(kind, fields, handles, at, staff),
+        counts=way(xml.text(fields, "State", "")) if kind == "event.contact.added" else "",
+        staff=staff,
         follows=_FOLLOWS.get(kind),
         welcome=xml.text(fields, "WelcomeCode", ""),
+        asks=kind in _ASKS and bool(handles),
     )
+
+
+def _facts(
+    kind: str, fields: _Fields, handles: tuple[Handle, ...], at: datetime, staff: str
+) -> tuple[Fact, ...]:
+    """What the event says by itself about who follows whom, groups and tags."""
+    found = {handle.kind: handle for handle in handles}
+    if customer := found.get("wecom_external"):
+        key = follow_key(customer.value, staff)
+        if _FOLLOWS.get(kind) is False:
+            return (Fact(kind="follow", key=key, rank=rank_of(at + _SECOND), gone=True, handle=customer),)
+        if kind == "event.contact.added":
+            body = {
+                "external": customer.value,
+                "userid": staff,
+                "state": xml.text(fields, "State", ""),
+                "createtime": str(int(at.timestamp())),
+            }
+            return (Fact(kind="follow", key=key, body=body, rank=rank_of(at), handle=customer),)
+    if chat := found.get("wecom_chat"):
+        return groups.changed(chat, fields, at)
+    if kind == "event.tag.deleted" and xml.ident(fields, "TagType", "") != "tag_group":
+        ident = xml.ident(fields, "Id", "")
+        return (Fact(kind="tag", key=ident, rank=rank_of(at + _SECOND), gone=True),) if ident else ()
+    return ()
 
 
 def _handles(ctx: Context, fields: _Fields) -> tuple[Handle, ...]:
@@ -91,6 +137,12 @@ def _handles(ctx: Context, fields: _Fields) -> tuple[Handle, ...]:
         handles.append(Handle(kind="wecom_external", scope=scope, value=customer))
     if chat:
         handles.append(Handle(kind="wecom_chat", scope=scope, value=chat, part="about"))
+    if xml.ident(fields, "Event", "") == "change_external_tag" or (
+        xml.ident(fields, "InfoType", "") == "change_external_tag"
+    ):
+        tag = xml.ident(fields, "Id", "")
+        named = f"{xml.ident(fields, 'TagType', '') or 'tag'}:{tag}"
+        handles += [Handle(kind=TAG, scope=scope, value=named, part="about")] if tag else []
     return tuple(handles)
 
 

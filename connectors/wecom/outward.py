@@ -1,19 +1,13 @@
-"""Calls to the WeCom API: greet a new contact, look one up, probe the set-up."""
+"""Calls to the WeCom API: greet a new contact, probe the set-up."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from connectors.kit import api
-from connectors.kit.profiles import profile_raw, word
 from connectors.wecom.pages import agent_ticket, corp_ticket
-from connectors.wecom.profile import followers
-from scrm.contract import Context, Finding, Handle, Push, Raw, Severity
+from scrm.contract import Context, Finding, Push, Severity
 from scrm.errors import NotSent, Rejected
-
-#: 500 followers a page; nobody has 10,000.
-_PAGES = 20
 
 
 async def send(ctx: Context, push: Push) -> str:
@@ -26,21 +20,6 @@ async def send(ctx: Context, push: Push) -> str:
     path = "cgi-bin/externalcontact/send_welcome_msg"
     await api.call(ctx, path, grant=api.WECOM, body=body, sent=True)
     return push.push_id
-
-
-async def enrich(ctx: Context, handle: Handle) -> tuple[Raw, ...]:
-    """Name, avatar, unionid and followers of an outside contact."""
-    if handle.kind != "wecom_external" or handle.scope != ctx.account.get("corp_id"):
-        return ()
-    first = await _contact(ctx, handle.value, "")
-    follow, cursor = followers(first), word(first, "next_cursor")
-    for _ in range(_PAGES - 1):
-        if not cursor:
-            break
-        page = await _contact(ctx, handle.value, cursor)
-        follow, cursor = [*follow, *followers(page)], word(page, "next_cursor")
-    answer = {"external_contact": first.get("external_contact"), "follow_user": follow}
-    return (profile_raw(handle.value, handle.value, answer, ctx.now),)
 
 
 async def probe(ctx: Context) -> Sequence[Finding]:
@@ -57,8 +36,3 @@ async def probe(ctx: Context) -> Sequence[Finding]:
         sentence = f"侧边栏签名所需的票据取不到：{failed.sentence}"
         return [*findings, Finding(severity=Severity.ERROR, sentence=sentence)]
     return [*findings, Finding(severity=Severity.OK, sentence="侧边栏签名所需的企业票据与应用票据都可用。")]
-
-
-async def _contact(ctx: Context, external_userid: str, cursor: str) -> dict[str, Any]:
-    params = {"external_userid": external_userid} | ({"cursor": cursor} if cursor else {})
-    return await api.call(ctx, "cgi-bin/externalcontact/get", grant=api.WECOM, params=params)

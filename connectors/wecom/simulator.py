@@ -16,6 +16,7 @@ from connectors.kit.codec import same
 from connectors.kit.phones import page
 from connectors.kit.platform import Answer, Ask, Fault, Platform, issue_corp_token, xml
 from connectors.kit.world import Bubble, Persona, Staff, World
+from connectors.wecom.simulated import Office
 from scrm.contract import Account
 
 Form = Literal["xml", "isv", "json"]
@@ -41,13 +42,13 @@ class WeCom(Platform):
         self._welcomes: dict[str, tuple[Persona, str, float]] = {}
         self._logins: dict[str, tuple[Mapping[str, str], float]] = {}
         self._tickets: dict[str, tuple[str, float]] = {}
+        self.office = Office(self, self.friends)
+        self.apis |= self.office.apis()
         self.apis |= {
             "gettoken": lambda ask: issue_corp_token(self, ask),
             "auth/getuserinfo": self._who,
             "user/get": self._user,
             "agent/get": lambda _: {"agentid": int(account.get("agent_id") or 0), "name": account.name},
-            "externalcontact/get": self._contact,
-            "externalcontact/get_follow_user_list": self._followers,
             "externalcontact/send_welcome_msg": self._welcome,
             "get_jsapi_ticket": lambda _: self._ticket("corp"),
             "ticket/get": self._agent_ticket,
@@ -80,6 +81,7 @@ class WeCom(Platform):
         code = self.world.secret()
         self._welcomes[code] = (persona, staff.userid, self.world.time())
         self.friends.setdefault(persona.number, {})[staff.userid] = int(self.world.time())
+        self.office.note(persona, staff.userid).state = state
         extra = {"WelcomeCode": code} | ({"State": state} if state else {})
         return await self.contact_event(persona, staff, "add_external_contact", extra, form=form)
 
@@ -139,30 +141,6 @@ class WeCom(Platform):
 
     # ------------------------------------------------------------ contacts
 
-    def _contact(self, ask: Ask) -> Answer:
-        persona = self._person(ask.query.get("external_userid"))
-        members = self.friends.get(persona.number)
-        if not members:
-            raise Fault(84061, "not external contact")
-        contact = {
-            "external_userid": persona.external_userid(self.corp_id),
-            "name": persona.name,
-            "avatar": "",
-            "type": 1,
-            "gender": 0,
-            "unionid": persona.unionid,
-        }
-        empty: dict[str, object] = {"remark": "", "description": "", "tags": [], "remark_mobiles": []}
-        followers = [
-            {"userid": userid, "createtime": since, "add_way": 1, "state": "", **empty}
-            for userid, since in members.items()
-        ]
-        return {"external_contact": contact, "follow_user": followers}
-
-    def _followers(self, ask: Ask) -> Answer:
-        del ask
-        return {"follow_user": [member.userid for member in self.world.staff]}
-
     def _welcome(self, ask: Ask) -> Answer:
         code, part = ask.text("welcome_code"), ask.body.get("text")
         text = part.get("content") if isinstance(part, dict) else None
@@ -190,12 +168,6 @@ class WeCom(Platform):
         )
         self.world.deliver(persona, bubble)
         return bubble.id
-
-    def _person(self, external_userid: object) -> Persona:
-        persona = self.world.by_external(self.corp_id, str(external_userid))
-        if persona is None:
-            raise Fault(40096, "invalid external userid")
-        return persona
 
     # ------------------------------------------------------------ sign-in
 
