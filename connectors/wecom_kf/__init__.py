@@ -12,6 +12,7 @@ from scrm.contract import Call, Context, Need, Raw, Receipt, Window
 __all__ = [
     "ICON",
     "IDEMPOTENT",
+    "KINDS",
     "NEEDS",
     "TALKS",
     "TEXT_LIMIT",
@@ -42,6 +43,7 @@ NEEDS = (
 #: `send_msg` takes our msgid, but nobody documents that a repeated one is dropped.
 IDEMPOTENT = False
 TALKS = True
+KINDS = frozenset({"text", "image", "welcome"})
 TEXT_LIMIT = 2048
 WINDOWS = (Window(opens=("message.",), seconds=48 * 3600, count=5),)
 

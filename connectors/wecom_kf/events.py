@@ -61,6 +61,15 @@ MESSAGES: Mapping[str, Callable[[_Fields], str]] = MappingProxyType(
 )
 
 _ENTERED = "进入了客服会话"
+#: What a failure reported later means for us: the same as the refusal of a call (`kit.errcodes`).
+_EFFECTS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("4", "6"), "out_of_window"),
+        **dict.fromkeys(("1", "2", "7", "8", "9"), "config"),
+        "5": "session_ended",
+        "10": "opted_out",
+    }
+)
 _FAILED: Mapping[str, str] = MappingProxyType(
     {
         "1": "客服账号已删除",
@@ -87,6 +96,7 @@ class _Told:
     welcome: str = ""
     recalls: str = ""
     failed_push: str = ""
+    failed_effect: str = ""
 
 
 def _entered(event: _Fields) -> _Told:
@@ -97,9 +107,12 @@ def _entered(event: _Fields) -> _Told:
 
 
 def _send_failed(event: _Fields) -> _Told:
-    reason = _FAILED.get(word(event, "fail_type"), "原因未知")
+    why = word(event, "fail_type")
     return _Told(
-        kind="event.push.failed", text=f"消息未送达：{reason}", failed_push=word(event, "fail_msgid")
+        kind="event.push.failed",
+        text=f"消息未送达：{_FAILED.get(why, '原因未知')}",
+        failed_push=word(event, "fail_msgid"),
+        failed_effect=_EFFECTS.get(why, ""),
     )
 
 
@@ -240,6 +253,7 @@ def _event(ctx: Context, message: _Fields, order: int, at: datetime) -> Envelope
         welcome=told.welcome,
         recalls=told.recalls,
         failed_push=told.failed_push,
+        failed_effect=told.failed_effect,
     )
 
 

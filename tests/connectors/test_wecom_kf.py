@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -311,3 +312,29 @@ async def test_the_probe_counts_the_accounts() -> None:
     assert [finding.severity for finding in none] == [Severity.OK, Severity.WARN]
     assert [finding.severity for finding in denied] == [Severity.OK, Severity.WARN]
     assert [finding.severity for finding in wrong] == [Severity.ERROR]
+
+
+# -- refused later -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("fail_type", "effect"),
+    [
+        (0, ""),
+        (1, "config"),
+        (2, "config"),
+        (4, "out_of_window"),
+        (5, "session_ended"),
+        (6, "out_of_window"),
+        (7, "config"),
+        (10, "opted_out"),
+        (99, ""),
+    ],
+)
+def test_what_is_refused_later_means_what_the_same_refusal_means_at_once(fail_type: int, effect: str) -> None:
+    event = {"event_type": "msg_send_fail", "fail_msgid": "push1", "fail_type": fail_type}
+    told = {"msgid": "f1", "msgtype": "event", "send_time": 1772414990, "event": event}
+    raw = Raw(source_key="kf:f1", lane="", payload=json.dumps({"msg": told, "order": 0}).encode())
+
+    (found,) = wecom_kf.translate(context(account("wecom_kf")), raw)
+
+    assert isinstance(found, Envelope)
+    assert (found.failed_push, found.failed_effect) == ("push1", effect)
