@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.kit.needs import OPEN_SUBJECT
+from connectors.kit.needs import OPEN_SUBJECT, USERS
 from connectors.webchat.acts import guest, said, translate
 from connectors.webchat.hours import SHAPE as HOURS
 from connectors.webchat.login import identify
@@ -15,6 +15,7 @@ from scrm.errors import Rejected
 __all__ = [
     "ICON",
     "IDEMPOTENT",
+    "KINDS",
     "NEEDS",
     "TALKS",
     "TEXT_LIMIT",
@@ -77,17 +78,13 @@ NEEDS = (
         pattern=r"^(0|[1-9]|1[0-9]|20)$",
         default="5",
     ),
-    Need(
-        name="users",
-        help="网站用户编号的名字：共用一套会员的几个网站填同一个；留空表示各是各的",
-        required=False,
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
-    ),
+    USERS,
     OPEN_SUBJECT,
 )
 #: Nothing leaves the house: a repeat finds the message where it is.
 IDEMPOTENT = True
 TALKS = True
+KINDS = frozenset({"text", "image"})
 #: What a page shows needs no splitting: this is longer than anything that may be said at once.
 TEXT_LIMIT = 16_000
 WINDOWS: tuple[Window, ...] = ()

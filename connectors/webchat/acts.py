@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.kit.people import app_user, phone
 from connectors.kit.profiles import union_links, word
 from connectors.kit.xml import clean
 from scrm.contract import Act, Context, Envelope, Handle, Link, Pull, Raw
@@ -66,16 +67,9 @@ def _login(ctx: Context, visitor: str, at: datetime, claims: dict[str, Any]) -> 
     """The site's own login is evidence: its word counts by what it says."""
     account, name = ctx.account, word(claims, "name")
     here = Handle(kind="web_visitor", scope=account.slug, value=visitor, name=name)
-    user = Handle(
-        kind="site_user",
-        scope=account.get("users") or account.slug,
-        value=str(claims["sub"]),
-        part="about",
-        name=name,
-    )
+    user = app_user(account, str(claims["sub"]), part="about", name=name)
     handles, links = [here, user], [Link(a=here, b=user, rule="site_login", strength=90)]
-    if phone := word(claims, "phone"):
-        held = Handle(kind="phone", scope="e164", value=phone, part="about")
+    if held := phone(word(claims, "phone"), part="about"):
         handles.append(held)
         links.append(Link(a=user, b=held, rule="site_phone", strength=60))
     union = union_links(account, user, word(claims, "unionid"))[0][1:]

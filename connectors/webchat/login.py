@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from connectors.kit.people import users_of
 from connectors.webchat.acts import login_raw
 from scrm.contract import Context, Login
 from scrm.errors import Refused
@@ -35,7 +36,7 @@ def identify(ctx: Context, visitor: str, token: str) -> Login:
             known[name] = "".join(c for c in value.strip() if c.isprintable())[:longest]
     if phone := _phone(claims.get("phone")):
         known["phone"] = phone
-    scope = ctx.account.get("users") or ctx.account.slug
+    scope = users_of(ctx.account)
     digest = hashlib.sha256(f"{scope}\n{known['sub']}".encode()).hexdigest()[:24]
     return Login(subject=digest, raw=login_raw(visitor, known, ctx.now))
 

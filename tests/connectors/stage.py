@@ -17,6 +17,8 @@ from yarl import URL
 from connectors.kit.codec import Codec
 from connectors.kit.platform import PLATFORM
 from connectors.kit.world import Persona, World
+from connectors.miniprogram import simulator as mini_simulator
+from connectors.tim import simulator as tim_simulator
 from connectors.wechat_oa import simulator as oa_simulator
 from connectors.wecom import simulator as wecom_simulator
 from connectors.wecom_kf import simulator as kf_simulator
@@ -24,13 +26,21 @@ from scrm.contract import Account
 
 TOKEN, AES_KEY, SECRET = "callbackToken", "q1Os1ZMe0nG28KUEx9lg3HjK7V5QyXvi212fzsgDqgW", "app-secret"
 APP_ID, CORP_ID, SUITE_ID = "wx0123456789abcdef", "ww0123456789abcdef", "wwsuite0123456789"
-SIMULATORS = {"wechat_oa": oa_simulator, "wecom_kf": kf_simulator, "wecom": wecom_simulator}
+SDK_APP_ID = "1400000001"
+SIMULATORS = {
+    "wechat_oa": oa_simulator,
+    "miniprogram": mini_simulator,
+    "tim": tim_simulator,
+    "wecom_kf": kf_simulator,
+    "wecom": wecom_simulator,
+}
 
 Api = TestClient[web.Request, web.Application]
 
 
 def account(channel: str, **more: str) -> Account:
     options = {"app_id": APP_ID, "corp_id": CORP_ID, "suite_id": SUITE_ID, "agent_id": "1000002", **more}
+    options = {"sdk_app_id": SDK_APP_ID, "admin": "administrator", **options}
     secrets = {"token": TOKEN, "aes_key": AES_KEY, "secret": SECRET}
     return Account(
         tenant_id=1,

@@ -19,11 +19,16 @@ AES_KEY = "kWxPEV2UEDyxWpmPBKZKLmtXhV5cHLTDQFkgBmrMkn0"
 APP_ID = "wx5823bf96d3bd56c7"
 CORP_ID = "ww9c2f1e7a60b84d35"
 SUITE_ID = "ww4asffe99e54c0f4c"
+MINI_ID = "wx7c8d593b2f0a4e61"
+SDK_APP_ID = "1400123456"
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "wechat_oa": {"app_id": APP_ID},
     "wecom_kf": {"corp_id": CORP_ID},
     "webchat": {"origins": "https://shop.example https://outlet.example"},
+    "miniprogram": {"app_id": MINI_ID, "users": "school"},
+    "tim": {"sdk_app_id": SDK_APP_ID, "admin": "administrator", "agents": "kf_*", "users": "school"},
+    "wecom_archive": {"corp_id": CORP_ID, "library": "simulator"},
     "wecom": {"corp_id": CORP_ID, "agent_id": "1000002", "suite_id": SUITE_ID},
 }
 
@@ -37,13 +42,13 @@ def account(channel: str, *, max_age_s: int = 600, **options: str) -> Account:
         channel=channel,
         name="测试账号",
         max_age_s=max_age_s,
-        options={**OPTIONS[channel], **options},
-        secrets={"token": TOKEN, "aes_key": AES_KEY, "secret": "app-secret"},
+        options={**OPTIONS.get(channel, {}), **options},
+        secrets={"token": TOKEN, "aes_key": AES_KEY, "secret": options.get("secret", "app-secret")},
     )
 
 
 def receive_id(channel: str) -> str:
-    return APP_ID if channel == "wechat_oa" else CORP_ID
+    return OPTIONS[channel].get("app_id", CORP_ID)
 
 
 @dataclass
@@ -63,6 +68,7 @@ class TableHttp:
         *,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the plug's signature
         timeout_s: float = 5.0,
     ) -> dict[str, Any]:
         assert method == ("GET" if body is None else "POST")
@@ -74,6 +80,26 @@ class TableHttp:
     ) -> dict[str, Any]:
         assert timeout_s > 0
         return self._answer(urlsplit(url).path.removeprefix("/cgi-bin/"), params, media)
+
+    async def download(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 - the plug's signature
+        limit: int,
+        timeout_s: float = 30.0,
+    ) -> Media:
+        """The answer of a path is a file, or an error to raise."""
+        assert timeout_s > 0
+        assert limit > 0
+        path = urlsplit(url).path.removeprefix("/cgi-bin/")
+        self.calls.append((path, params or {}, None))
+        answer = self.answers[path]
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Media)
+        return answer
 
     def _answer(self, path: str, params: Mapping[str, str], body: Any) -> dict[str, Any]:
         self.calls.append((path, params, body))

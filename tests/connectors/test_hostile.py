@@ -13,7 +13,7 @@ from scrm.contract import Call
 from scrm.errors import Refused, Untranslatable
 from tests.connectors.support import NOW, account, context, receive_id, sealed_call
 
-CHANNELS = ("wechat_oa", "wecom_kf", "wecom")
+CHANNELS = ("wechat_oa", "miniprogram", "wecom_kf", "wecom", "wecom_archive")
 NAMES = st.sampled_from(
     [
         "ToUserName", "FromUserName", "CreateTime", "MsgType", "MsgId", "Content", "Event", "EventKey",

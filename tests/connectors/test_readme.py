@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "connectors"
-CHANNELS = ("wechat_oa", "wecom_kf", "wecom", "webchat")
+CHANNELS = (
+    "wechat_oa",
+    "miniprogram",
+    "tim",
+    "wecom_kf",
+    "wecom",
+    "wecom_archive",
+    "webchat",
+    "segment",
+    "sensors",
+)
 KIND = re.compile(r"\"(event\.[a-z_.]+[a-z]|message\.[a-z_]+)\"")
 
 

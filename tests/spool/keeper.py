@@ -30,6 +30,8 @@ async def keep(folder: Path, url: str, account_id: int, *, hasty: bool) -> None:
                 key = f"{number}-{n}"
                 if hasty:
                     say(f"acked {key}")
+                    # In step, all twenty would be stored at once, and a kill just then shows nothing.
+                    await asyncio.sleep(0.01 + 0.002 * number)
                 await inbox.accept(
                     shop, [Raw(source_key=key, lane=str(number), payload=b"x")], received_at=utcnow()
                 )
