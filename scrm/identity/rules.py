@@ -6,10 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from scrm.contract import Handle
+
 #: Addresses of places, not of persons: a chat, a customer-service account.
-_PLACES = frozenset({"kf_account", "wecom_chat", "wechat_channel"})
+_PLACES = frozenset({"kf_account", "wecom_chat", "wechat_channel", "tim_group", "hotline", "wecom_tag"})
 #: Whose word on a name counts more; unknown kinds come last.
 _NAME_ORDER = ("wecom_external", "wechat_openid", "wechat_unionid")
+
+
+#: Persons one household may have: more are no family but a shared telephone.
+FAMILY = 8
+#: (kind, scope, value): what makes two handles the same identifier.
+Address = tuple[str, str, str]
+
+
+def address(handle: Handle) -> Address:
+    return (handle.kind, handle.scope, handle.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from scrm.contract import Handle, Link
 from scrm.db import Conn
 from scrm.identity import rules, store
-
-#: (kind, scope, value): what makes two handles the same identifier.
-Address = tuple[str, str, str]
+from scrm.identity.rules import Address, address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +30,6 @@ class Resolved:
     nodes: dict[Address, int]
     new: frozenset[int] = frozenset()
     changed: frozenset[int] = field(default=frozenset())
-
-
-def address(handle: Handle) -> Address:
-    return (handle.kind, handle.scope, handle.value)
 
 
 async def resolve(conn: Conn, batch: Sequence[Sighting], now: datetime) -> Resolved:
@@ -117,10 +111,12 @@ async def _record_links(
             a, b = sorted((nodes[address(link.a)], nodes[address(link.b)]))
             if a == b:
                 continue
-            pairs.append((a, b))
+            if link.kind == "same_person":
+                pairs.append((a, b))
             row = {
                 "node_a": a,
                 "node_b": b,
+                "class": link.kind,
                 "rule": link.rule,
                 "strength": link.strength,
                 "first_event_id": s.event_id,
@@ -176,3 +172,37 @@ async def find(conn: Conn, handle: Handle) -> int | None:
     key = store.value_key(conn, handle)
     found = (await store.by_value_key(conn, [key])).get(key)
     return found.node_id if found else None
+
+
+async def family(conn: Conn, person_id: int) -> list[int]:
+    """This person first, then those whom evidence of one household ties to them, in order of id.
+
+    Bounded: two steps away, `rules.FAMILY` persons at the most.
+    """
+    return (await household(conn, person_id)).members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Household:
+    #: As `family` lists them.
+    members: list[int]
+    #: The person of every node these have today.
+    owners: Mapping[int, int]
+
+
+async def household(conn: Conn, person_id: int) -> Household:
+    """The family with its addresses, in as few looks as that takes."""
+    known, edge = [person_id], {person_id}
+    owners: dict[int, int] = {}
+    for _ in range(2):
+        mine = await store.nodes_of(conn, edge)
+        owners |= mine
+        tied = await store.household_nodes(conn, mine)
+        found = set((await store.persons_of(conn, tied)).values()) - set(known)
+        edge = set(sorted(found)[: rules.FAMILY - len(known)])
+        known += sorted(edge)
+        if not edge:
+            break
+    else:
+        owners |= await store.nodes_of(conn, edge)
+    return Household(members=known, owners=owners)

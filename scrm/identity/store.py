@@ -197,12 +197,12 @@ async def set_names(conn: Conn, said: Mapping[int, tuple[datetime, Handle]]) -> 
 
 
 async def add_evidence(conn: Conn, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Why two nodes are one person; the same evidence again only counts up."""
+    """Why two nodes are one person, or one family; the same evidence again only counts up."""
     folded: dict[tuple[Any, ...], dict[str, Any]] = {}
     for r in rows:
         one = folded.setdefault(
-            (r["node_a"], r["node_b"], r["rule"]),
-            {"tenant_id": conn.tenant_id, "evidence_id": new_id(), "class": "same_person", **r, "n": 0},
+            (r["node_a"], r["node_b"], r["class"], r["rule"]),
+            {"tenant_id": conn.tenant_id, "evidence_id": new_id(), **r, "n": 0},
         )
         one["n"] += 1
         one["first_at"], one["last_at"] = (
@@ -385,3 +385,33 @@ async def evidence_of(conn: Conn, node_ids: Collection[int]) -> Sequence[Any]:
         e.tenant_id == conn.tenant_id, e.node_a.in_(node_ids), e.retracted_at.is_(None)
     )
     return await conn.rows(stmt.order_by(e.first_at, e.evidence_id).limit(5000)) if node_ids else []
+
+
+async def tied(conn: Conn, node_ids: Collection[int]) -> set[int]:
+    """Those of these nodes that evidence of one household speaks of."""
+    e, found = evidence.c, set[int]()
+    for mine in (e.node_a, e.node_b):
+        stmt = sa.select(mine.label("node_id")).where(
+            e.tenant_id == conn.tenant_id,
+            mine.in_(node_ids),
+            e["class"] == "same_household",
+            e.retracted_at.is_(None),
+        )
+        found |= {r.node_id for r in (await conn.rows(stmt.distinct()) if node_ids else [])}
+    return found
+
+
+async def household_nodes(conn: Conn, node_ids: Collection[int]) -> set[int]:
+    """Nodes that evidence ties to these as one household."""
+    e = evidence.c
+    tied: set[int] = set()
+    for mine, other in ((e.node_a, e.node_b), (e.node_b, e.node_a)):
+        stmt = sa.select(other.label("node_id")).where(
+            e.tenant_id == conn.tenant_id,
+            mine.in_(node_ids),
+            e["class"] == "same_household",
+            e.retracted_at.is_(None),
+        )
+        rows = await conn.rows(stmt.order_by(e.evidence_id).limit(100)) if node_ids else []
+        tied |= {r.node_id for r in rows}
+    return tied - set(node_ids)
