@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from scrm.contract import Direction, Envelope, Handle, Session
+from scrm.identity.rules import Address, address, is_person
 
 #: Talk that a rep reads as an unanswered question when the customer says it.
 _TALK = "message."
+#: A telephone call that was taken: whoever rang, both sides have spoken.
+_BOTH = "message.call"
 _PREVIEW = 80
 
 
@@ -28,11 +32,21 @@ def partner(envelope: Envelope, persons: tuple[Handle, ...]) -> Handle | None:
     return next(iter([*exact, *(h for h in persons if h.part != "about")]), None)
 
 
+def partner_node(envelope: Envelope, nodes: Mapping[Address, int]) -> int | None:
+    """The node of the conversation partner; None when nobody of the event is a person."""
+    persons = tuple(h for h in envelope.handles if is_person(h.kind))
+    handle = partner(envelope, persons)
+    return nodes[address(handle)] if handle else None
+
+
 def opens_conversation(envelope: Envelope) -> bool:
     """Profile updates and our own staff's doings are events, but nobody's talk.
 
-    What decides about talk counts as well: who follows the customer, and who may answer.
+    What decides about talk counts as well: who follows the customer, and who may answer. What is said in a
+    group of WeCom is the group's: nobody can answer it from here, so nobody waits for us.
     """
+    if any(h.kind == "wecom_chat" for h in envelope.handles):
+        return False
     return envelope.direction != "none" or envelope.follows is not None or envelope.session is not None
 
 
@@ -130,7 +144,7 @@ def _standing(talk: Talk, step: Step, waiting_since: datetime | None) -> dict[st
     if step.direction == "in" and waiting_since is not None:
         state = "new" if talk.state == "closed" else talk.state
         return {"state": state, "snooze_until": None, "closed_at": None}
-    if step.direction != "out" or step.staff_id is None or waiting_since is not None:
+    if not _spoke(step) or step.staff_id is None or waiting_since is not None:
         return {}
     if talk.closed_at is not None and step.at <= talk.closed_at:
         return {"last_rep_id": step.staff_id}  # said before it was closed, told to us afterwards
@@ -153,19 +167,24 @@ def _owner(talk: Talk, step: Step) -> int | None:
     """The first reply claims; the vendor's word on who follows the customer claims and releases."""
     if step.follows is False:
         return None if talk.rep_id == step.staff_id else talk.rep_id
-    if step.staff_id is not None and talk.rep_id is None and (step.follows or step.direction == "out"):
+    if step.staff_id is not None and talk.rep_id is None and (step.follows or _spoke(step)):
         return step.staff_id
     return talk.rep_id
+
+
+def _spoke(step: Step) -> bool:
+    """Whether one of us said something in it."""
+    return step.direction == "out" or step.kind == _BOTH
 
 
 def _waiting(talk: Talk, step: Step) -> datetime | None:
     if not step.kind.startswith(_TALK):
         return talk.waiting_since
-    if step.direction == "in":
+    if step.direction == "in" and not _spoke(step):
         # Vendors date by whole seconds: within the second of our reply the customer counts as unanswered.
         if talk.last_direction == "out" and step.at < talk.last_at.replace(microsecond=0):
             return talk.waiting_since  # arrived late: it was answered before we heard of it
         return min(step.at, talk.waiting_since or step.at)
-    if step.direction == "out" and (talk.last_in_at is None or step.at >= talk.last_in_at):
+    if _spoke(step) and (talk.last_in_at is None or step.at >= talk.last_in_at):
         return None
     return talk.waiting_since

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from scrm.contract import Envelope
 from scrm.db import Conn
-from scrm.identity.rules import is_person
-from scrm.identity.service import Address, address
+from scrm.identity.rules import Address, address
 from scrm.seal import new_id
-from scrm.timeline import rules
+from scrm.timeline import edits, rules
+from scrm.timeline.genres import genre
 from scrm.timeline.rules import Step, Talk
-from scrm.timeline.store import conversations, events
+from scrm.timeline.store import conversations, events, search
+from scrm.timeline.store.carrying import carry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class Entry:
     envelope: Envelope
     inbox_id: int | None
     staff_id: int | None = None
+    #: Says nothing new to its conversation: a report that only fills in.
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +41,31 @@ class Appended:
     talks: Sequence[Talk]
     #: The ids events really have: a replayed row that says nothing new keeps its event.
     events: frozenset[int]
+    #: Of those, what nobody had heard of before; the others are new readings of what was there.
+    first: frozenset[int]
 
 
 async def append(
     conn: Conn, entries: Sequence[Entry], nodes: Mapping[Address, int], *, now: datetime
 ) -> Appended:
     """Insert what is new, supersede what reads differently on replay, leave the rest. Idempotent."""
-    owners = {e.event_id: _partner(e, nodes) for e in entries}
+    owners = {e.event_id: rules.partner_node(e.envelope, nodes) for e in entries}
     talks = await _conversations(conn, entries, owners, now=now)
     rows = [_row(e, owners[e.event_id], talks.get(e.event_id), now) for e in entries]
     new = await events.insert(conn, rows)
+    first = frozenset(new)
     for e, row in zip(entries, rows, strict=True):
-        if e.event_id not in new and await _supersede(conn, e, row):
+        if e.event_id not in new and await _supersede(conn, e, row, nodes):
             new.add(e.event_id)
     kept = [e for e in entries if e.event_id in new]
     by_node = await _link(conn, kept, nodes)
     await _recalls(conn, kept, now=now)
+    changed = await _edits(conn, kept, now=now)
+    for node_id, event_id in changed:
+        by_node.setdefault(node_id, []).append(event_id)
     moved = _advance(kept, talks)
     await conversations.save(conn, moved, now=now)
-    return Appended(by_node=by_node, talks=moved, events=frozenset(new))
-
-
-def _partner(entry: Entry, nodes: Mapping[Address, int]) -> int | None:
-    persons = tuple(h for h in entry.envelope.handles if is_person(h.kind))
-    handle = rules.partner(entry.envelope, persons)
-    return nodes[address(handle)] if handle else None
+    return Appended(by_node=by_node, talks=moved, events=frozenset(new), first=first)
 
 
 def _row(entry: Entry, node_id: int | None, talk: Talk | None, now: datetime) -> dict[str, object]:
@@ -69,6 +73,8 @@ def _row(entry: Entry, node_id: int | None, talk: Talk | None, now: datetime) ->
     body = dict(e.body)
     if e.welcome:
         body["_welcome"] = {"code": e.welcome, "seconds": e.welcome_s}
+    if e.witness:
+        body["_witness"] = True
     return {
         "event_id": entry.event_id,
         "account_id": entry.account_id,
@@ -85,6 +91,7 @@ def _row(entry: Entry, node_id: int | None, talk: Talk | None, now: datetime) ->
         "staff_id": entry.staff_id,
         "inbox_id": entry.inbox_id,
         "recalls": e.recalls or None,
+        "edits": e.edits or None,
         "stored_at": now,
     }
 
@@ -93,7 +100,11 @@ async def _conversations(
     conn: Conn, entries: Sequence[Entry], owners: Mapping[int, int | None], *, now: datetime
 ) -> dict[int, Talk]:
     """The conversation of each talking event, as it was before the batch."""
-    talking = [e for e in entries if owners[e.event_id] and rules.opens_conversation(e.envelope)]
+    talking = [
+        e
+        for e in entries
+        if owners[e.event_id] and rules.opens_conversation(e.envelope) and not e.envelope.edits
+    ]
     known = await conversations.hold(conn, {n for e in talking if (n := owners[e.event_id])})
     talks = {(t.account_id, t.node_id, t.thread): t for t in known}
     fresh = {}
@@ -112,7 +123,7 @@ def _advance(entries: Sequence[Entry], before: Mapping[int, Talk]) -> list[Talk]
     """Fold new events into their conversations; each conversation that moved, as it is now."""
     talks: dict[int, Talk] = {}
     for e in entries:
-        if talk := before.get(e.event_id):
+        if (talk := before.get(e.event_id)) and not e.still:
             ident = talk.conversation_id
             talks[ident] = rules.advance(talks.get(ident, talk), _step(e))
     return list(talks.values())
@@ -131,13 +142,14 @@ def _step(entry: Entry) -> Step:
     )
 
 
-async def _supersede(conn: Conn, entry: Entry, row: dict[str, object]) -> bool:
+async def _supersede(conn: Conn, entry: Entry, row: dict[str, object], nodes: Mapping[Address, int]) -> bool:
     """After a parser fix the same source key may read differently: the new reading replaces the old."""
     old = await events.latest(conn, entry.account_id, entry.source_key)
     if old is None:
         return False
-    body = (await events.bodies(conn, [old]))[old.event_id]
-    same = (old.kind, old.direction, old.at, old.text, body) == (
+    read = await edits.first(conn, old) if old.edited_at else old
+    body = (await events.bodies(conn, [read]))[read.event_id]
+    same = (read.kind, read.direction, read.at, read.text, body) == (
         row["kind"],
         row["direction"],
         row["at"],
@@ -147,7 +159,11 @@ async def _supersede(conn: Conn, entry: Entry, row: dict[str, object]) -> bool:
     if same:
         return False
     await events.insert(conn, [row | {"version": old.version + 1}])
-    await events.supersede(conn, old.event_id, entry.event_id)
+    theirs = {nodes[address(h)] for h in entry.envelope.handles}
+    await events.supersede(conn, old.event_id, entry.event_id, node_ids=theirs)
+    node_id = cast("int | None", row["node_id"])
+    await carry(conn, old.event_id, entry.event_id, node_id, entry.envelope.pieces)
+    await search.forget(conn, [old.event_id])
     return True
 
 
@@ -158,7 +174,7 @@ async def _link(conn: Conn, entries: Sequence[Entry], nodes: Mapping[Address, in
         for handle in {address(h): h for h in e.envelope.handles}.values():
             node_id = nodes[address(handle)]
             by_node.setdefault(node_id, []).append(e.event_id)
-            if e.envelope.quiet:
+            if e.envelope.quiet or e.envelope.edits:
                 continue
             rows.append(
                 {
@@ -168,6 +184,7 @@ async def _link(conn: Conn, entries: Sequence[Entry], nodes: Mapping[Address, in
                     "event_id": e.event_id,
                     "account_id": e.account_id,
                     "part": handle.part,
+                    "genre": genre(e.envelope),
                 }
             )
     await events.link(conn, rows)
@@ -183,3 +200,19 @@ async def _recalls(conn: Conn, entries: Sequence[Entry], *, now: datetime) -> No
         taken_back |= await events.recalled_before(conn, account_id, messages) if messages else set()
         if taken_back:
             await events.recall(conn, account_id, taken_back, now=now)
+
+
+async def _edits(conn: Conn, entries: Sequence[Entry], *, now: datetime) -> list[tuple[int, int]]:
+    """New words replace the old, whichever arrives first; (node, event) of each message that reads anew."""
+    changed: list[tuple[int, int]] = []
+    for account_id in sorted({e.account_id for e in entries}):
+        mine = [e for e in entries if e.account_id == account_id]
+        edited = {e.envelope.edits for e in mine if e.envelope.edits}
+        messages = {e.source_key for e in mine if not e.envelope.edits}
+        edited |= await edits.waiting(conn, account_id, messages) if messages else set()
+        for key in sorted(edited):
+            read = await edits.apply(conn, account_id, key, now=now)
+            if read is not None and read.node_id is not None:
+                changed.append((read.node_id, read.event_id))
+    await search.index(conn, [event_id for _, event_id in changed])
+    return changed

@@ -144,3 +144,11 @@ def test_profiles_open_no_conversation() -> None:
 
     assert not rules.opens_conversation(profile)
     assert rules.opens_conversation(Envelope(kind="event.follow", direction="none", at=NOW, follows=True))
+
+
+def test_what_is_said_in_a_group_makes_nobody_wait_for_us() -> None:
+    alone = said()
+    in_a_group = said(handles=(handle("anna"), handle("wr1", kind="wecom_chat", part="about")))
+
+    assert rules.opens_conversation(alone)
+    assert not rules.opens_conversation(in_a_group)

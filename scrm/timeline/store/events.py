@@ -15,6 +15,7 @@ from scrm.db import Conn
 from scrm.identity.store import Interval
 from scrm.schema import event, event_node
 from scrm.seal import close, key_id_of, open_sealed
+from scrm.timeline.genres import STARTS, Genre
 
 #: Where a page begins: strictly before this (at, seq, event id).
 Place = tuple[datetime, int, int]
@@ -37,6 +38,7 @@ class Stored:
     conversation_id: int | None
     staff_id: int | None
     recalled_at: datetime | None
+    edited_at: datetime | None
     body: bytes
 
     @property
@@ -119,15 +121,19 @@ async def latest(conn: Conn, account_id: int, source_key: str) -> Stored | None:
     return Stored(**row._mapping) if row else None
 
 
-async def supersede(conn: Conn, old_id: int, new_id: int) -> None:
-    """The old version leaves every page but stays in the table."""
+async def supersede(conn: Conn, old_id: int, new_id: int, *, node_ids: Collection[int] = ()) -> None:
+    """The old version leaves every page but stays in the table. `node_ids`: those it very likely hung on."""
     c, n = event.c, event_node.c
-    await conn.run(
-        sa.update(event)
-        .where(c.tenant_id == conn.tenant_id, c.event_id == old_id)
-        .values(superseded_by=new_id)
-    )
-    await conn.run(sa.delete(event_node).where(n.tenant_id == conn.tenant_id, n.event_id == old_id))
+    mine = sa.and_(c.tenant_id == conn.tenant_id, c.event_id == old_id)
+    await conn.run(sa.update(event).where(mine).values(superseded_by=new_id))
+    hung = sa.delete(event_node).where(n.tenant_id == conn.tenant_id, n.event_id == old_id)
+    old = await conn.row(sa.select(c.at, c.seq, c.node_id).where(mine)) if node_ids else None
+    if old is not None:
+        here = n.node_id.in_({*node_ids, old.node_id or 0})
+        if await conn.run(hung.where(here, n.at == old.at, n.seq == old.seq)) == len(node_ids):
+            return
+    # The key leads with the node, so anywhere else it must be looked for everywhere: after a parser fix.
+    await conn.run(hung)
 
 
 async def recall(conn: Conn, account_id: int, source_keys: Collection[str], *, now: datetime) -> None:
@@ -139,7 +145,18 @@ async def recall(conn: Conn, account_id: int, source_keys: Collection[str], *, n
         c.source_key.in_(source_keys),
         c.recalled_at.is_(None),
     )
-    await conn.run(stmt.values(recalled_at=now))
+    if not await conn.run(stmt.values(recalled_at=now)):
+        return
+    # What a record of the vendor's confirmed is taken back with the record.
+    gone = event.alias().c
+    read = sa.select(gone.superseded_by).where(
+        gone.tenant_id == conn.tenant_id,
+        gone.account_id == account_id,
+        gone.source_key.in_(source_keys),
+        gone.superseded_by.is_not(None),
+    )
+    shown = sa.update(event).where(c.tenant_id == conn.tenant_id, c.event_id.in_(read))
+    await conn.run(shown.where(c.recalled_at.is_(None)).values(recalled_at=now))
 
 
 async def recalled_before(conn: Conn, account_id: int, source_keys: Collection[str]) -> set[str]:
@@ -164,6 +181,7 @@ async def page(
     before: Place | None,
     limit: int,
     account_ids: Collection[int] = (),
+    genres: Collection[Genre] = (),
 ) -> list[Stored]:
     """Newest first, at most `limit`: the merge of each node's index range within its interval."""
     if not nodes:
@@ -176,16 +194,24 @@ async def page(
         asked |= {f"node{number}": span.node_id, f"from{number}": span.from_at, f"until{number}": until_at}
     if before is not None:
         asked |= dict(zip(("at", "seq", "event"), before, strict=True))
-    stmt = _paging(len(nodes), before=before is not None, filtered=bool(account_ids))
+    kinds = tuple(sorted(set(genres)))
+    stmt = _paging(len(nodes), before=before is not None, filtered=bool(account_ids), genres=kinds)
     rows = await conn.rows(stmt, asked)
     return [Stored(**r._mapping) for r in rows]
 
 
 @lru_cache(maxsize=256)
-def _paging(spans: int, *, before: bool, filtered: bool) -> sa.Select[Any]:
+def _paging(spans: int, *, before: bool, filtered: bool, genres: tuple[Genre, ...]) -> sa.Select[Any]:
     """Built once per shape: building it costs several times more than running it."""
     limit: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
-    parts = [_range(number, limit, before=before, filtered=filtered) for number in range(spans)]
+    shelves: list[sa.ColumnElement[bool] | None] = [_n.genre == genre for genre in genres]
+    if genres:  # rows of a release that did not say are told apart by their event's kind
+        shelves.append(sa.and_(_n.genre == "", _unsaid(genres)))
+    parts = [
+        _range(number, limit, before=before, filtered=filtered, shelf=shelf)
+        for number in range(spans)
+        for shelf in shelves or [None]
+    ]
     ids = (sa.union(*parts) if len(parts) > 1 else parts[0]).subquery()
     order = (ids.c.at.desc(), ids.c.seq.desc(), ids.c.event_id.desc())
     top = sa.select(ids.c.event_id).order_by(*order).limit(limit).subquery()
@@ -194,7 +220,24 @@ def _paging(spans: int, *, before: bool, filtered: bool) -> sa.Select[Any]:
     return stmt.order_by(c.at.desc(), c.seq.desc(), c.event_id.desc())
 
 
-def _range(number: int, limit: sa.BindParameter[int], *, before: bool, filtered: bool) -> sa.Select[Any]:
+def _unsaid(genres: Collection[Genre]) -> sa.ColumnElement[bool]:
+    """The event's kind stands on one of these shelves."""
+    kind = event.c.kind
+    starts = {g: sa.or_(*(kind.like(f"{start}%") for start in STARTS[g])) for g in STARTS}
+    other = sa.not_(sa.or_(*starts.values()))
+    starts |= {"talk": sa.and_(kind.like("message.%"), other), "event": sa.and_(kind.like("event.%"), other)}
+    same = sa.and_(event.c.tenant_id == _n.tenant_id, event.c.event_id == _n.event_id)
+    return sa.exists().where(same, sa.or_(*(starts[g] for g in genres)))
+
+
+def _range(
+    number: int,
+    limit: sa.BindParameter[int],
+    *,
+    before: bool,
+    filtered: bool,
+    shelf: sa.ColumnElement[bool] | None,
+) -> sa.Select[Any]:
     """One node's events within its interval."""
     stmt = sa.select(_n.event_id, _n.at, _n.seq).where(
         _n.tenant_id == _tenant,
@@ -206,6 +249,8 @@ def _range(number: int, limit: sa.BindParameter[int], *, before: bool, filtered:
         stmt = stmt.where(sa.tuple_(_n.at, _n.seq, _n.event_id) < _PLACE)
     if filtered:
         stmt = stmt.where(_n.account_id.in_(sa.bindparam("accounts", expanding=True)))
+    if shelf is not None:
+        stmt = stmt.where(shelf)
     inner = stmt.order_by(_n.at.desc(), _n.seq.desc(), _n.event_id.desc()).limit(limit).subquery()
     return sa.select(inner.c.event_id, inner.c.at, inner.c.seq)
 
