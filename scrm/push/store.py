@@ -1,17 +1,23 @@
-"""SQL of what push needs besides inbox and outbox: opened windows, used places, media."""
+"""SQL of what push needs besides inbox and outbox: opened windows, used places, who was reached, media."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from scrm.contract import Media
 from scrm.db import Conn
+from scrm.desk.calendar.service import AHEAD
+from scrm.desk.frequency import Reached
 from scrm.push.rules import Opening, Used
-from scrm.schema import event, event_node, media, outbox
+from scrm.schema import event, event_node, media, outbox, reach
 from scrm.seal import new_id
+from scrm.timeline.rules import Talk
+
+#: A refusal with this effect says that the window was not open.
+SHUTS = "out_of_window"
 
 
 async def openings(conn: Conn, account_id: int, node_id: int, *, since: datetime) -> list[Opening]:
@@ -26,17 +32,90 @@ async def openings(conn: Conn, account_id: int, node_id: int, *, since: datetime
     return [Opening(kind=r.kind, at=r.at) for r in await conn.rows(stmt.order_by(n.at.desc()).limit(20))]
 
 
-async def used(conn: Conn, conversation_id: int, *, since: datetime) -> Used:
-    """Pushes that took a place in a window. One with an unclear result counts: it may have arrived."""
+async def used(conn: Conn, talk: Talk, *, since: datetime, but: str = "") -> Used:
+    """Pushes that took a place in a window. One with an unclear result counts: it may have arrived.
+
+    `but` is the key of a word whose own pushes are not counted: it asks for itself.
+    """
     c = outbox.c
-    stmt = sa.select(c.created_at).where(
+    stmt = sa.select(c.created_at, c.planned_at, c.updated_at, c.state, c.effect, c.key).where(
         c.tenant_id == conn.tenant_id,
-        c.conversation_id == conversation_id,
-        c.created_at >= since,
+        c.node_id == talk.node_id,
+        c.conversation_id == talk.conversation_id,
+        c.created_at >= since - AHEAD,
         c.kind != "welcome",
-        c.state.not_in(["dead", "unconfirmed"]),
+        c.state != "unconfirmed",
     )
-    return Used(at=tuple(r.created_at for r in await conn.rows(stmt.order_by(c.created_at.desc()).limit(50))))
+    rows = await conn.rows(stmt.order_by(c.created_at.desc(), c.outbox_id.desc()).limit(200))
+    shut = [r.updated_at for r in rows if r.state == "dead" and r.effect == SHUTS]
+    return Used(
+        at=tuple(
+            r.planned_at or r.created_at
+            for r in rows
+            if r.state != "dead" and not (r.planned_at and r.state == "queued") and not _is_of(r.key, but)
+        ),
+        shut_at=max(shut, default=None),
+    )
+
+
+def _is_of(key: str, word: str) -> bool:
+    return bool(word) and key.rpartition(":")[0] == word
+
+
+async def reached(
+    conn: Conn,
+    node_ids: Collection[int],
+    purpose: str,
+    *,
+    since: datetime,
+    but: str = "",
+    limit: int = 1000,
+) -> list[Reached]:
+    """What went out to these nodes for this purpose, or is going to; a word counts once, not its parts."""
+    if not node_ids:
+        return []
+    c = outbox.c
+    stmt = sa.select(c.node_id, c.created_at, c.planned_at, c.key).where(
+        c.tenant_id == conn.tenant_id,
+        c.node_id.in_(node_ids),
+        c.created_at >= since - AHEAD,
+        c.purpose == purpose,
+        c.state != "dead",
+        c.key.like("%:0"),
+    )
+    rows = await conn.rows(stmt.order_by(c.created_at.desc(), c.outbox_id.desc()).limit(limit))
+    pushed = [
+        Reached(node_id=r.node_id, at=r.planned_at or r.created_at) for r in rows if not _is_of(r.key, but)
+    ]
+    return pushed + await _told(conn, node_ids, purpose, since=since, limit=limit)
+
+
+async def _told(
+    conn: Conn, node_ids: Collection[int], purpose: str, *, since: datetime, limit: int
+) -> list[Reached]:
+    """Those whom a vendor told something for us."""
+    c = reach.c
+    stmt = sa.select(c.node_id, c.at).where(
+        c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids), c.at >= since, c.purpose == purpose
+    )
+    rows = await conn.rows(stmt.order_by(c.at.desc(), c.deed_id.desc()).limit(limit))
+    return [Reached(node_id=r.node_id, at=r.at) for r in rows]
+
+
+async def keep_told(
+    conn: Conn, deed_id: int, node_ids: Collection[int], purpose: str, *, now: datetime
+) -> None:
+    """These are being told something by a deed: from now on it counts."""
+    same = {"tenant_id": conn.tenant_id, "deed_id": deed_id, "purpose": purpose, "at": now}
+    if node_ids:
+        await conn.insert_new(reach, [same | {"node_id": n} for n in sorted(node_ids)])
+
+
+async def drop_told(conn: Conn, deed_id: int, node_ids: Collection[int] | None = None) -> None:
+    """These (None = all of the deed) were not told after all."""
+    c = reach.c
+    stmt = sa.delete(reach).where(c.tenant_id == conn.tenant_id, c.deed_id == deed_id)
+    await conn.run(stmt if node_ids is None else stmt.where(c.node_id.in_(node_ids)))
 
 
 async def add_media(
