@@ -18,22 +18,28 @@ from scrm.contract import Context, Enriches, Envelope, Pull, Raw, Translates
 from scrm.db import Conn, Database, utcnow
 from scrm.errors import ScrmError, Unavailable, Unsealable
 from scrm.identity import service as identity
-from scrm.identity.rules import is_person
+from scrm.identity.rules import address, is_person
 from scrm.inbox import Item
 from scrm.live import Change, Live
 from scrm.playbook import store as suggestions
 from scrm.playbook.ranking import Suggestion
 from scrm.playbook.service import Library
+from scrm.push import effects, heeding
 from scrm.push import service as push
+from scrm.sales import service as sales
 from scrm.seal import new_id
 from scrm.shapes import bounded
 from scrm.staff import store as staff
+from scrm.timeline import calls, extras, wholes, witness, words
 from scrm.timeline import service as timeline
-from scrm.timeline import words
 from scrm.timeline.rules import Talk
-from scrm.timeline.store import conversations, events
+from scrm.timeline.store import conversations, events, search
+from scrm.timeline.store.pieces import Expected
 
 log = structlog.get_logger()
+
+#: So long after an event the vendor's own answers take it into account.
+_SETTLES = timedelta(seconds=2)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +97,8 @@ class Pipeline:
         """Rows that no other process works on while the block lasts."""
         async with AsyncExitStack() as held:
             conn = await held.enter_async_context(self.db.watch(tenant_id))
-            items = await inbox.own(conn, state, now=now, limit=self.settle_rows)
+            paused = self.directory.paused(tenant_id)
+            items = await inbox.own(conn, state, now=now, limit=self.settle_rows, paused=paused)
             if not conn.many:
                 await held.aclose()  # a view that stays open keeps SQLite's log from being emptied
             yield items
@@ -152,7 +159,7 @@ class Pipeline:
 
     async def _write(self, conn: Conn, batch: list[_Read], *, now: datetime) -> None:
         await inbox.mark(conn, [r.item.inbox_id for r in batch], "settled")
-        entries = await self._entries(conn, batch)
+        entries = await wholes.joined(conn, await self._entries(conn, batch))
         sightings = [
             identity.Sighting(
                 event_id=e.event_id,
@@ -165,18 +172,26 @@ class Pipeline:
         ]
         resolved = await identity.resolve(conn, sightings, now)
         appended = await timeline.append(conn, entries, resolved.nodes, now=now)
-        failed = await _failed_pushes(conn, entries, now=now)
-        await self._due(conn, batch, entries, resolved)
+        files = await extras.keep(conn, entries, resolved.nodes, appended)
+        # Not on replay: what is open again since then must not be shut once more.
+        told = [e for e in entries if e.event_id in appended.events]
+        failed = await _failed_pushes(conn, told, self._channel, now=now)
+        await self._due(conn, batch, entries, resolved, files)
+        seen = await witness.confirm(conn, entries, resolved.nodes, appended.events, now=now)
         changes = [
             Change(topic=f"node:{node_id}", ident=event_id, version=1)
             for node_id, ids in appended.by_node.items()
             for event_id in ids
         ]
-        changes += failed + queue_changes(appended.talks)
+        changes += [Change(topic=f"node:{node_id}", ident=event_id, version=3) for node_id, event_id in seen]
+        changes += failed + queue_changes(appended.talks) + calls.rings(entries, appended.events)
         conn.after_commit(lambda: self.live.publish(conn.tenant_id, changes))
         conn.after_commit(self.wakes.react)
-        if any(r.pulls for r in batch) or resolved.new:
+        if any(r.pulls for r in batch) or resolved.new or files:
             conn.after_commit(self.wakes.due)
+
+    def _channel(self, account_id: int) -> str:
+        return self.directory.by_id(account_id).account.channel
 
     async def _entries(self, conn: Conn, batch: list[_Read]) -> list[timeline.Entry]:
         named = [(r.plugged.account.realm, e.staff) for r in batch for e in r.envelopes if e.staff]
@@ -201,24 +216,49 @@ class Pipeline:
         batch: list[_Read],
         entries: Sequence[timeline.Entry],
         resolved: identity.Resolved,
+        files: Sequence[Expected],
     ) -> None:
-        """What must be fetched: streams that were announced, and profiles of people never met before."""
-        wanted: list[tuple[jobs.Kind, str, int, dict[str, object]]] = []
+        """What must be fetched: announced streams, files, and profiles of people never met before."""
+        wanted: list[tuple[str, str, int, dict[str, object]]] = [
+            ("media", f"{f.event_id}:{f.n}", f.account_id, {"event_id": f.event_id, "n": f.n}) for f in files
+        ]
         for r in batch:
             for pull in r.pulls:
                 payload: dict[str, object] = {"stream": pull.stream, "hint": pull.hint}
                 ident = r.item.account_id
                 wanted.append(("poll", f"{ident}:{pull.stream}", ident, payload))
-        for e in entries if resolved.new else ():
-            for handle in e.envelope.handles:
-                node_id = resolved.nodes[identity.address(handle)]
-                if node_id not in resolved.new or not is_person(handle.kind):
-                    continue
-                if isinstance(self.directory.by_id(e.account_id).plug, Enriches):
-                    key = f"{e.account_id}:{node_id}"
-                    wanted.append(("enrich", key, e.account_id, {"node_id": node_id}))
-        if wanted:
-            await jobs.put_all(conn, wanted, at=await conn.now())
+        asked = list(dict.fromkeys(self._unknown(entries, resolved)))
+        wanted += [("enrich", f"{a}:{n}", a, {"node_id": n}) for a, n in asked]
+        later = self._changed(entries, resolved) - set(asked)
+        again = [("enrich", f"{a}:{n}", a, {"node_id": n}) for a, n in later]
+        if wanted or again:
+            now = await conn.now()
+            each = [(one, now) for one in wanted] + [(one, now + _SETTLES) for one in again]
+            await jobs.put_each(conn, each)
+
+    def _unknown(
+        self, entries: Sequence[timeline.Entry], resolved: identity.Resolved
+    ) -> list[tuple[int, int]]:
+        """(account, node) of persons never met before; whom we only read about in an answer is not asked."""
+        return [
+            (e.account_id, node_id)
+            for e in entries
+            if resolved.new and not e.envelope.quiet
+            for handle in e.envelope.handles
+            if (node_id := resolved.nodes[address(handle)]) in resolved.new and is_person(handle.kind)
+            if isinstance(self.directory.by_id(e.account_id).plug, Enriches)
+        ]
+
+    def _changed(
+        self, entries: Sequence[timeline.Entry], resolved: identity.Resolved
+    ) -> set[tuple[int, int]]:
+        """(account, node) of what an event says has changed, without saying how."""
+        return {
+            (e.account_id, resolved.nodes[address(handle)])
+            for e in entries
+            if e.envelope.asks and isinstance(self.directory.by_id(e.account_id).plug, Enriches)
+            for handle in e.envelope.handles
+        }
 
     # -- react ---------------------------------------------------------------------------------------------
     async def react(self, tenant_id: int) -> int:
@@ -240,9 +280,11 @@ class Pipeline:
         self, conn: Conn, item: Item, found: Sequence[events.Stored], used: Mapping[int, set[str]]
     ) -> _Reaction:
         """What these events call for. Reads only; a failure spoils this row's reaction and nothing else."""
-        reaction = _Reaction(item=item)
+        reaction = _Reaction(item=item, said=[e.event_id for e in found])
         try:
             for event in found:
+                if event.kind.startswith(sales.KINDS):
+                    reaction.records.append(await self._told(conn, event))
                 if not event.conversation_id:
                     continue
                 if event.kind.startswith("event."):
@@ -250,12 +292,22 @@ class Pipeline:
                 elif event.direction == "in":
                     sent = used.get(event.conversation_id, set())
                     reaction.advice.append((event, await self._advise(conn, event, sent)))
+                    reaction.wishes += [w] if (w := heeding.heard(event)) else []
         except Unavailable:
             raise  # the database, not this row: its tries are not used up
         except Exception as error:
             log.exception("react failed", inbox_id=item.inbox_id)
             reaction.error = f"生成建议时出错：{type(error).__name__}"
         return reaction
+
+    async def _told(self, conn: Conn, event: events.Stored) -> sales.Told:
+        return sales.Told(
+            event_id=event.event_id,
+            account_id=event.account_id,
+            node_id=event.node_id,
+            kind=event.kind,
+            body=(await events.bodies(conn, [event]))[event.event_id],
+        )
 
     async def _advise(self, conn: Conn, event: events.Stored, sent: set[str]) -> tuple[Suggestion, ...]:
         said = await events.last_words(conn, event)
@@ -289,7 +341,8 @@ class Pipeline:
                 return
             log.exception("reaction not stored", inbox_id=batch[0].item.inbox_id)
             batch[0].error = f"保存建议时出错：{type(error).__name__}"
-            batch[0].advice, batch[0].greetings = [], []
+            batch[0].advice, batch[0].greetings, batch[0].records = [], [], []
+            batch[0].wishes, batch[0].said = [], []
             async with self.db.begin(tenant_id) as conn:
                 await self._apply(conn, batch, now=utcnow())
 
@@ -301,6 +354,11 @@ class Pipeline:
                 await inbox.put_back(
                     conn, reaction.item, "react", reaction.error, now=now, max_attempts=self.max_attempts
                 )
+        for told in (one for reaction in batch for one in reaction.records):
+            await sales.record(conn, told)
+        for wish in (one for reaction in batch for one in reaction.wishes):
+            await heeding.write(conn, wish, now=now)
+        await search.index(conn, [i for reaction in batch for i in reaction.said])
         advice = [one for reaction in batch for one in reaction.advice]
         offers = [(event.conversation_id or 0, event.event_id, ranked) for event, ranked in advice]
         await suggestions.save_all(conn, offers, now=now)
@@ -329,8 +387,14 @@ class _Reaction:
     """What one settled row calls for."""
 
     item: Item
+    #: The events it became: to be found from here on.
+    said: list[int] = field(default_factory=list)
     advice: list[tuple[events.Stored, tuple[Suggestion, ...]]] = field(default_factory=list)
     greetings: list[_Greeting] = field(default_factory=list)
+    #: What is written down for good, however old it is.
+    records: list[sales.Told] = field(default_factory=list)
+    #: Customers who asked us to stop, or to go on.
+    wishes: list[heeding.Wish] = field(default_factory=list)
     error: str = ""
 
 
@@ -349,14 +413,29 @@ def _translator(plug: ModuleType) -> Translates | None:
     return plug if isinstance(plug, Translates) else None
 
 
-async def _failed_pushes(conn: Conn, entries: Sequence[timeline.Entry], *, now: datetime) -> list[Change]:
-    """The vendor told us afterwards that a push did not arrive."""
-    changes = []
+async def _failed_pushes(
+    conn: Conn, entries: Sequence[timeline.Entry], channel_of: Callable[[int], str], *, now: datetime
+) -> list[Change]:
+    """The vendor told us afterwards that a push did not arrive: it means what a refusal at once means."""
+    changes: list[Change] = []
+    told: list[effects.Refusal] = []
     for e in entries:
-        if e.envelope.failed_push:
-            row = await outbox.failed_later(
-                conn, e.account_id, e.envelope.failed_push, e.envelope.text, now=now
+        if not e.envelope.failed_push:
+            continue
+        said, effect = e.envelope, effects.effect_of(e.envelope.failed_effect, "")
+        row = await outbox.failed_later(
+            conn, e.account_id, said.failed_push, said.text, effect=effect, at=min(now, said.at)
+        )
+        if row is None:
+            continue
+        changes.append(Change(topic=f"node:{row.node_id}", ident=row.event_id, version=3))
+        if effect:
+            channel = channel_of(e.account_id)
+            code = f"later:{effect}"
+            told.append(
+                effects.Refusal(row=row, channel=channel, effect=effect, code=code, sentence=said.text)
             )
-            if row is not None:
-                changes.append(Change(topic=f"node:{row.node_id}", ident=row.event_id, version=3))
+    # Held in one order everywhere, or two processes would wait in a circle.
+    for one in sorted(told, key=lambda t: (t.row.account_id, t.row.conversation_id)):
+        await effects.apply(conn, one, now=now)
     return changes

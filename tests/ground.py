@@ -91,6 +91,7 @@ class Talking(Channel):
     WINDOWS: tuple[Window, ...] = ()
     TEXT_LIMIT = 2048
     TALKS = True
+    KINDS = frozenset({"text", "image", "welcome"})
 
     def __init__(self) -> None:
         super().__init__()

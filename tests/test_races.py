@@ -25,7 +25,7 @@ from scrm.seal import Vault, new_id
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.timeline.store import conversations
-from scrm.worker import errands
+from scrm.worker import polling
 from tests.ground import (
     CHANNEL,
     NOW,
@@ -476,7 +476,7 @@ async def test_a_long_poll_gives_its_job_back_before_the_lease_runs_out(
     channel = Watched(database)
     installed(monkeypatch, channel)
     home = await house(database, channel)
-    monkeypatch.setattr(errands, "POLL_FOR_S", 0.0)
+    monkeypatch.setattr(polling, "POLL_FOR_S", 0.0)
     for n in range(3):
         page = Polled(raws=(raw(f"p{n}"),), cursor=str(n + 1), more=n < 2)
         channel.pages["s", str(n) if n else ""] = page
@@ -556,7 +556,7 @@ async def test_a_vendors_answer_of_any_length_and_letters_is_recorded(
 
     assert await _deliveries(home) == {"k1:0": "sent"}
     async with database.begin(1) as conn:
-        assert await outbox.failed_later(conn, home.account.account_id, odd, ODD, now=NOW) is not None
+        assert await outbox.failed_later(conn, home.account.account_id, odd, ODD, at=NOW) is not None
 
 
 async def test_words_postgresql_cannot_keep_are_the_askers_mistake(dbs: list[Database]) -> None:

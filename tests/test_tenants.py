@@ -34,7 +34,8 @@ from scrm.staff import store as staff_store
 from scrm.staff.rules import Scope
 from scrm.timeline.store import conversations, events
 from scrm.tokens import SharedTokens
-from tests.ground import NOW, Fetching, House, dump, handle, house, installed, library, said, talk_of
+from tests import life
+from tests.ground import NOW, House, dump, handle, house, installed, library, said, talk_of
 
 #: Which tenants and which release there are is no tenant's secret.
 SHARED = {"tenant", "schema_info"}
@@ -55,16 +56,24 @@ async def live_through(home: House) -> None:
         "n1": [Pull(stream="kf1")],
         "w1": [said("", at=now, kind="event.add", welcome="code", by="ben")],
         "bad": Untranslatable("?"),
+        life.MENDABLE: Untranslatable("?"),
+        **life.told(),
     }
+    home.channel.says[life.MENDED.encode()] = []
     await home.take(says)
     await home.inbox.accept(home.account, [], received_at=now, moved=inbox.Moved(stream="kf1", cursor="c"))
     while await home.pipeline.settle(tenant) + await home.pipeline.react(tenant):
         pass
+    await life.work(home)
     async with home.db.begin(tenant) as conn:
+        await life.files(conn)
         await _as_staff(conn, home)
         await _as_rep(conn, home)
         await _at_the_desk(conn)
         await _as_worker(conn)
+        await life.as_admin(conn, home)
+        await life.as_planner(conn, home)
+    await home.worker.sender.batch(tenant)
     await _with_tokens(home)
     home.channel.says[b"m2"] = [said("能优惠吗", at=now, handles=(anna,))]
     async with home.db.begin(tenant) as conn:
@@ -73,6 +82,7 @@ async def live_through(home: House) -> None:
     await home.pipeline.settle(tenant)
     async with home.db.read(tenant) as conn:
         await _reads(conn, home)
+        await life.reads(conn, home)
 
 
 async def _as_staff(conn: Conn, home: House) -> None:
@@ -136,9 +146,10 @@ async def _as_worker(conn: Conn) -> None:
     for row in await outbox.claim(conn, now=utcnow(), limit=9):
         await push.opened(conn, row)
         await outbox.finish(conn, row.outbox_id, "sent", now=utcnow(), external_id="ext")
-        await outbox.failed_later(conn, row.account_id, "ext", "?", now=utcnow())
+        await outbox.failed_later(conn, row.account_id, "ext", "?", at=utcnow())
     await outbox.abandoned(conn, now=utcnow(), limit=9)
-    due = await jobs.claim(conn, now=utcnow(), limit=9)
+    await jobs.put_all(conn, [("poll", f"1:{n}", 1, {}) for n in range(3)], at=await conn.now())
+    due = await jobs.claim(conn, now=await conn.now(), limit=9)
     await jobs.finish(conn, due[0])
     await jobs.postpone(conn, due[1], "?", at=utcnow())
     await jobs.drop(conn, due[2])
@@ -185,7 +196,7 @@ async def _reads(conn: Conn, home: House) -> None:
 
 @pytest.fixture
 async def homes(database: Database, monkeypatch: pytest.MonkeyPatch) -> tuple[House, House]:
-    channel = Fetching()
+    channel = life.Able()
     installed(monkeypatch, channel)
     return (await house(database, channel), await house(database, channel, tenant_id=2))
 
@@ -222,8 +233,11 @@ async def test_ids_of_one_tenant_lead_another_nowhere(homes: tuple[House, House]
         assert told
         assert offered
 
+    places = await life.places(theirs)
+    async with theirs.db.begin(2) as conn:
+        own = await life.behind(conn, places)
     async with mine.db.begin(1) as conn:
-        found = [
+        found = await life.behind(conn, places) + [
             await conversations.of_id(conn, talk.conversation_id),
             await conversations.of_nodes(conn, [talk.node_id]),
             await conversations.queue(conn, EVERYTHING, "all", now=NOW, limit=9),
@@ -248,6 +262,7 @@ async def test_ids_of_one_tenant_lead_another_nowhere(homes: tuple[House, House]
         ]
 
     assert [one for one in found if one] == []
+    assert all(own)  # the names do lead somewhere
 
 
 # -- statements --------------------------------------------------------------------------------------------

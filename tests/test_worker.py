@@ -22,7 +22,7 @@ from scrm.outbox import Delivery
 from scrm.push import service as push
 from scrm.push.service import Word
 from scrm.worker import Wake, finish
-from scrm.worker.errands import POLL_EVERY
+from scrm.worker.polling import POLL_EVERY
 from tests.ground import Fetching, House, house, installed, raw, said, talk_of, until
 
 

@@ -13,14 +13,23 @@ import structlog
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context
 from scrm.db import Conn, Database
+from scrm.desk.manners import Manners
 from scrm.errors import Unavailable
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline
 from scrm.timeline import hands
 from scrm.timeline.store import hands as whose
-from scrm.worker.errands import Errands
+from scrm.worker.deeds import Deeds
+from scrm.worker.draining import make_way, rest
+from scrm.worker.enriching import Enriching
+from scrm.worker.errands import Errands, Premises
+from scrm.worker.fetching import Fetching
+from scrm.worker.following import Following
+from scrm.worker.hearing import Hearing, Listen
+from scrm.worker.polling import Polling
 from scrm.worker.sender import Sender
+from scrm.worker.works import KINDS, Working
 
 log = structlog.get_logger()
 
@@ -61,6 +70,10 @@ class Worker:
         max_attempts: int,
         effect_max_age_s: int,
         return_wait_s: int = 120,
+        lag_alarm: timedelta = timedelta(hours=12),
+        manners: Manners | None = None,
+        listen: Listen | None = None,
+        media_max_mb: int = 20,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -81,15 +94,31 @@ class Worker:
             sent=self.send.set,
             max_attempts=max_attempts,
             max_age=timedelta(seconds=effect_max_age_s),
+            manners=manners,
         )
-        self.errands = Errands(
+        premises = Premises(
             db=db,
             directory=directory,
             inbox=inbox,
+            live=live,
             context=context,
             stopping=lambda: self._stopping,
             max_attempts=max_attempts,
         )
+        self._hearing = Hearing(premises, listen)
+        self.errands = Errands(
+            premises,
+            {
+                "poll": Polling(premises),
+                "enrich": Enriching(premises),
+                "media": Fetching(premises, limit_mb=media_max_mb),
+                "deed": Deeds(premises, manners),
+                "work": Working(premises, KINDS),
+                "transcribe": self._hearing,
+            },
+        )
+
+        self._following = Following(premises, lag_alarm)
 
     async def run(self, pipeline: Pipeline) -> None:
         async def reacted(tenant_id: int) -> int:
@@ -102,7 +131,7 @@ class Worker:
             group.create_task(self._loop("settle", self.settle, pipeline.settle))
             group.create_task(self._loop("react", self.react, reacted))
             group.create_task(self._loop("send", self.send, self.sender.batch))
-            group.create_task(self._loop("due", self.due, self.errands.batch))
+            group.create_task(self._errands())
             group.create_task(self._loop("desk", self.desk, self.hand_out))
             group.create_task(self._loop("refresh", self._renew, self._refresh, idle_s=_REFRESH_S))
 
@@ -139,10 +168,35 @@ class Worker:
                 return
             await asyncio.sleep(_LET_IN_S)
 
+    async def _errands(self) -> None:
+        """Begun as they fall due: a slow one holds up nobody."""
+
+        def ended(tenant_id: int) -> None:
+            over.add(tenant_id)
+            self.due.set()
+
+        async def step(tenant_id: int) -> int:
+            if tenant_id in over:  # a recording may have come in
+                over.discard(tenant_id)
+                await self._hearing.look(tenant_id)
+            return await self.errands.begin(tenant_id, ended)
+
+        over: set[int] = set()
+        try:
+            await self._loop("due", self.due, step)
+            await self.errands.over()
+        finally:
+            await self.errands.cut_off()
+
     async def _refresh(self, tenant_id: int) -> int:
         """Take over accounts that were added or changed elsewhere."""
         async with self._db.read(tenant_id) as conn:
             await self._directory.load(conn)
+        await rest(self._db, self._directory, tenant_id)
+        await make_way(self._db, self._directory, tenant_id)
+        await self._following.begin(tenant_id)
+        await self._following.watch(tenant_id)
+        await self._hearing.look(tenant_id)
         return 0
 
     # -- desk ----------------------------------------------------------------------------------------------
