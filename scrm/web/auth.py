@@ -56,6 +56,7 @@ async def login(request: web.Request) -> web.Response:
         await audit(conn, f"staff:{staff_id or 0}", "sign-in" if staff_id else "sign-in.failed", now=now)
         # In one transaction: who changes the password meanwhile ends this session too.
         token = await _opened(found, conn, staff_id) if staff_id else ""
+        where = await _landing(conn, staff_id or 0, where)
     if not token:
         return _login(request, name=name, error="用户名或密码不对；连续错 10 次会锁定 15 分钟。")
     return _enter(found, token, where)
@@ -64,6 +65,12 @@ async def login(request: web.Request) -> web.Response:
 async def _opened(found: House, conn: Conn, staff_id: int) -> str:
     """A new session id at every sign-in."""
     return await staff.open_session(conn, staff_id, now=utcnow(), hours=found.settings.session_h)
+
+
+async def _landing(conn: Conn, staff_id: int, where: str) -> str:
+    """Who talks with nobody has no queue to land in."""
+    member = (await store.members(conn, [staff_id])).get(staff_id)
+    return "/admin" if member and member.role == "admin" and where == "/inbox" else where
 
 
 def _enter(found: House, token: str, where: str) -> web.Response:
@@ -127,6 +134,7 @@ async def back(request: web.Request) -> web.Response:
             raise NotSignedIn("你的企业微信账号还没有开通，请联系管理员添加。")
         await audit(conn, f"staff:{staff_id}", "sign-in", now=now, subject=f"account:{account.account_id}")
         token = await _opened(found, conn, staff_id)
+        where = await _landing(conn, staff_id, where)
     response = _enter(found, token, where)
     _forget(found, response, cookie_name(found, _DOOR))
     return response
@@ -149,7 +157,7 @@ async def prefs_page(request: web.Request) -> web.Response:
         theme=theme(who),
         locale=locale(who),
         keys=who.shortcuts,
-        back=inside(request.query.get("back", "")),
+        back=inside(request.query.get("back", ""), "/admin" if who.role == "admin" else "/inbox"),
         saved="saved" in request.query,
     )
     return page(request, "prefs.html", prefs=view)

@@ -15,6 +15,7 @@ from scrm.staff.rules import Policy
 from scrm.web import views as v
 from scrm.web.house import house
 from scrm.web.pages import page
+from scrm.web.parts import Attached, Line, Version
 from scrm.web.routes import Route
 
 _KF = v.Channel(key="kf", name="微信客服", icon="im")
@@ -55,6 +56,8 @@ def gallery() -> v.Gallery:
             said,
             replace(said, id="i1", recalled=True),
             replace(said, id="i2", event=True, text="进入了客服会话"),
+            replace(said, id="i4", told=True, attached=_brought()),
+            replace(said, id="i5", before=(Version(at=now, text="能再便宜点吗？"),)),
             replace(said, id="i3", unknown="brand_new_event", raw="Event: brand_new_event"),
             *(
                 replace(
@@ -90,6 +93,22 @@ def gallery() -> v.Gallery:
             v.Banner(title="会话已结束", text="客户再次来消息后才能回复。"),
             v.Banner(title="价格口径冲突", tone="bad"),
         ),
+    )
+
+
+def _brought() -> tuple[Attached, ...]:
+    """One of each thing that may come with a message, except what plays: a page of players is loud."""
+    line = Line(text="周末有空吗", who="班主任", lines=(Line(text="有空的"),))
+    return (
+        Attached(shape="file", title="报名表.pdf", href="/static/none.pdf", facts=("121 KB",)),
+        Attached(shape="file", title="作业.png", note="正在取回……", waiting=True),
+        Attached(shape="file", title="录像.mp4", facts=("38.0 MB",), note="没能取回。", again=("e", 0)),
+        Attached(shape="card", title="春季班开课安排", text="周六、周日各两个班", note="example.com"),
+        Attached(shape="place", title="中关村校区", text="海淀大街 1 号", facts=("39.98, 116.31",)),
+        Attached(shape="contact", title="班主任"),
+        Attached(shape="record", title="聊天记录", items=(line,)),
+        Attached(shape="call", title="通话详情", rows=(("主叫", "138****8000"), ("通话", "3 分 12 秒"))),
+        Attached(shape="order", title="订单 A1024", rows=(("年课", "¥5,980"), ("应付", "¥5,780"))),
     )
 
 

@@ -9,11 +9,12 @@ from types import ModuleType
 import structlog
 from aiohttp import web
 
-from scrm.contract import Call, Receives
+from scrm.contract import Bulky, Call, Receives
 from scrm.db import utcnow
 from scrm.errors import BadInput, Busy, Refused, ScrmError, TooLarge
 from scrm.staff.rules import Policy
 from scrm.web.body import read_body
+from scrm.web.callers import caller_of
 from scrm.web.house import house
 from scrm.web.routes import Route
 
@@ -32,6 +33,8 @@ async def receive(request: web.Request) -> web.Response:
         response = await _receive(request, slug)
         outcome = "stored"
     except Refused as refused:
+        account = found.directory.by_slug(slug).account
+        found.directory.pulse.count(account.tenant_id, account.account_id, "refused", utcnow())
         if found.metrics.refused(slug):
             log.warning("many callbacks refused: check token, key and this machine's clock", account=slug)
         response, outcome = web.Response(status=refused.status), "refused"
@@ -52,10 +55,13 @@ async def _receive(request: web.Request, slug: str) -> web.Response:
     receiver = _receiver(plugged.plug)
     if receiver is None:
         return web.Response(status=405)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    limit = plugged.plug.BODY_MAX if isinstance(plugged.plug, Bulky) else BODY_LIMIT
+    # What is packed is unpacked while it is read, so that the limit holds for what it becomes.
+    packings = ("identity", "gzip") if limit > BODY_LIMIT else ("identity",)
+    if request.headers.get("Content-Encoding", "identity").lower() not in packings:
         return web.Response(status=415)
     try:
-        body = await read_body(request, limit=BODY_LIMIT, timeout_s=BODY_TIMEOUT_S)
+        body = await read_body(request, limit=limit, timeout_s=BODY_TIMEOUT_S)
     except TooLarge:
         return web.Response(status=413)
     except BadInput:
@@ -68,10 +74,16 @@ async def _receive(request: web.Request, slug: str) -> web.Response:
         headers=request.headers,
         body=body,
         received_at=now,
+        peer=caller_of(request),
     )
     receipt = receiver.receive(found.context(plugged, now), call)
     await found.inbox.accept(plugged.account, receipt.raws, received_at=now)
-    return web.Response(status=receipt.status, body=receipt.body, content_type="text/plain")
+    if not receipt.raws:  # the platform only asked whether we are here
+        account = plugged.account
+        found.directory.pulse.count(account.tenant_id, account.account_id, "checked", now)
+    return web.Response(
+        status=receipt.status, body=receipt.body, content_type=receipt.mime, headers=receipt.headers
+    )
 
 
 @lru_cache(maxsize=64)

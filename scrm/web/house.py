@@ -11,6 +11,7 @@ from aiohttp import web
 from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context
 from scrm.db import Database
+from scrm.desk.manners import Manners
 from scrm.errors import NotSignedIn
 from scrm.inbox import Inbox
 from scrm.live import Live
@@ -37,6 +38,10 @@ class House:
     #: Wakes the sender after something was queued, the reactor after something was settled.
     wake_send: Callable[[], None]
     wake_react: Callable[[], None]
+    #: Wakes whoever does what is due.
+    wake_due: Callable[[], None] = lambda: None
+    #: Quiet hours, office hours, how often is too often.
+    manners: Manners = field(default_factory=Manners)
     #: Where callbacks go while the database is down; None = embedded.
     spool: Spool | None = None
     #: What visitors may ask.

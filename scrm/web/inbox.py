@@ -19,6 +19,7 @@ from scrm.web.hands import away, hands_of
 from scrm.web.house import actor, house
 from scrm.web.pages import page, place_in, see_other, talk_of
 from scrm.web.present import Desk
+from scrm.web.ringing import rings
 from scrm.web.routes import Route
 
 
@@ -30,7 +31,7 @@ async def queue_page(request: web.Request) -> web.Response:
     found = house(request)
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
-        view = views.InboxView(queue=await _queue(request, desk))
+        view = views.InboxView(queue=await _queue(request, desk), rings=await rings(desk))
     return page(request, "inbox/page.html", inbox=view)
 
 
@@ -55,6 +56,7 @@ async def conversation_page(request: web.Request) -> web.Response:
             queue=await _queue(request, desk, current=desk.cid(talk)),
             conversation=await _conversation(desk, talk, before),
             customer=await desk.customer(talk),
+            rings=await rings(desk),
         )
     return page(request, "inbox/page.html", inbox=view)
 

@@ -46,6 +46,16 @@ class Metrics:
         self._inbox = self._queue("scrm_inbox_rows", "Inbox rows that wait", ["state"])
         self._outbox = self._queue("scrm_outbox_rows", "Outbox rows that wait", ["state"])
         self._lag = self._queue("scrm_inbox_lag_seconds", "Age of the oldest unsettled row", [])
+        self._behind = self._queue(
+            "scrm_stream_lag_seconds", "How far behind the vendor a stream is", ["account", "stream"]
+        )
+        self._trouble = self._queue(
+            "scrm_account_trouble", "0 the account is well, 1 wants a look, 2 bad", ["account"]
+        )
+        self._waiting = self._queue("scrm_account_waiting_rows", "Unsettled rows of an account", ["account"])
+        self._account_lag = self._queue(
+            "scrm_account_lag_seconds", "Age of an account's oldest unsettled row", ["account"]
+        )
         self.screens = Gauge(
             "scrm_live_screens", "Open live streams", registry=self._registry, multiprocess_mode="livesum"
         )
@@ -66,6 +76,17 @@ class Metrics:
         if alarming:
             recent.clear()
         return alarming
+
+    def behind(self, streams: dict[tuple[str, str], float]) -> None:
+        """Seconds by account and stream."""
+        for (account, stream), seconds in streams.items():
+            self._behind.labels(account, stream).set(seconds)
+
+    def account(self, slug: str, *, trouble: int, waiting: int, lag_s: float) -> None:
+        """As the admin's card says: 0 well, 1 wants a look, 2 bad; what waits, and for how long."""
+        self._trouble.labels(slug).set(trouble)
+        self._waiting.labels(slug).set(waiting)
+        self._account_lag.labels(slug).set(lag_s)
 
     def scrape(self, *, inbox: dict[str, int], outbox: dict[str, int], lag_s: float) -> bytes:
         for state, number in inbox.items():

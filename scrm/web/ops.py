@@ -11,6 +11,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from scrm import inbox, outbox
+from scrm.accounts.health import Health, healths
 from scrm.db import utcnow
 from scrm.errors import NotFound, Unavailable
 from scrm.reserve import Reserve
@@ -62,6 +63,14 @@ async def metrics(request: web.Request) -> web.Response:
         with suppress(Unavailable):
             meter.show(await found.spool.depth([t.tenant_id for t in found.directory.tenants]), now=now)
     found.metrics.disk.set(Reserve(Path(found.settings.data_dir), 0).used)
+    found.metrics.behind(await _answer(found, _behind(found)) or {})
+    for one in await _answer(found, _accounts(found, now)) or ():
+        found.metrics.account(
+            one.plugged.account.slug,
+            trouble=("ok", "warn", "bad").index(one.level()),
+            waiting=one.waiting,
+            lag_s=one.lag.total_seconds(),
+        )
     waiting, going, lag_s = queues or ({}, {}, 0.0)
     body = found.metrics.scrape(inbox=waiting, outbox=going, lag_s=lag_s)
     return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -81,6 +90,26 @@ async def _queues(found: House, now: datetime) -> tuple[dict[str, int], dict[str
             oldest = await inbox.oldest(conn)
             lag_s = max(lag_s, (now - oldest).total_seconds() if oldest else 0.0)
     return waiting, going, lag_s
+
+
+async def _accounts(found: House, now: datetime) -> list[Health]:
+    known = list[Health]()
+    for tenant in found.directory.tenants:
+        async with found.db.read(tenant.tenant_id) as conn:
+            known += await healths(conn, found.directory.all(tenant.tenant_id), now=now)
+    return known
+
+
+async def _behind(found: House) -> dict[tuple[str, str], float]:
+    """Seconds by account and stream, where we know how far we are."""
+    behind = dict[tuple[str, str], float]()
+    for tenant in found.directory.tenants:
+        slugs = {p.account.account_id: p.account.slug for p in found.directory.all(tenant.tenant_id)}
+        async with found.db.read(tenant.tenant_id) as conn:
+            for lag in await inbox.lags(conn, now=await conn.now()):
+                if lag.account_id in slugs:
+                    behind[slugs[lag.account_id], lag.stream] = lag.behind.total_seconds()
+    return behind
 
 
 async def _answer(found: House, asked: Coroutine[object, object, T]) -> T | None:

@@ -29,7 +29,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **views: obj
     """The template in the asker's language and theme, with `me` when somebody is signed in."""
     found = actor_or_none(request)
     if found is not None:
-        views.setdefault("me", Me(name=found.name, keys=found.shortcuts))
+        views.setdefault("me", Me(name=found.name, keys=found.shortcuts, role=found.role))
     text = house(request).renderer.render(
         template, locale=locale(found), theme=theme(found), now=utcnow(), **views
     )

@@ -73,6 +73,12 @@ def waited(since: datetime, now: datetime, words: dict[str, str]) -> str:
     return words.get(unit, unit).replace("{n}", str(n))
 
 
+def yuan(fen: int) -> str:
+    """`¥3,980` or `¥3,980.50`."""
+    whole, rest = divmod(fen, 100)
+    return f"¥{whole:,}" + (f".{rest:02}" if rest else "")
+
+
 def by_day(items: Iterable[Item], now: datetime, words: dict[str, str]) -> list[tuple[str, str, list[Item]]]:
     """Consecutive items of one Shanghai day as (date, what to call it, items)."""
     today = now.astimezone(ZONE).date()
@@ -175,6 +181,8 @@ def _filters(words: dict[str, str]) -> dict[str, Any]:
         "by_day": by_day_filter,
         "hhmm": lambda at: f"{at.astimezone(ZONE):%H:%M}",
         "moment": lambda at: f"{at.astimezone(ZONE):%m-%d %H:%M}",
+        "minute": lambda at: f"{at.astimezone(ZONE):%Y-%m-%d %H:%M}",
+        "yuan": yuan,
         "iso": lambda at: at.isoformat(timespec="seconds"),
         "initial": lambda name: name.strip()[:1].upper() or "?",
         "boot": _boot,

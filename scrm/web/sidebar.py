@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -23,7 +24,8 @@ from scrm.timeline.store import conversations
 from scrm.web import views
 from scrm.web.hands import collided
 from scrm.web.house import actor, house
-from scrm.web.pages import form_of, inside, page, place_in, see_other, talk_of, wants_fragment
+from scrm.web.lines import asked
+from scrm.web.pages import form_of, inside, page, see_other, talk_of, wants_fragment
 from scrm.web.present import Desk
 from scrm.web.routes import Route
 
@@ -130,8 +132,7 @@ async def customer(request: web.Request) -> web.Response:
         talk = await talk_of(conn, request)
         line = None
         if tab == "timeline":
-            before = place_in(conn.vault, request.query.get("before", ""))
-            line = await desk.timeline(talk, before=before, channel=request.query.get("channel", ""))
+            line = await desk.timeline(talk, asked(conn.vault, request.query))
         view = await desk.customer(talk, tab=tab, edit=request.query.get("edit", ""), timeline=line)
     if wants_fragment(request):
         return page(request, "sidebar/customer.html", customer=view)
@@ -143,8 +144,7 @@ async def timeline(request: web.Request) -> web.Response:
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
         talk = await talk_of(conn, request)
-        before = place_in(conn.vault, request.query.get("before", ""))
-        view = await desk.timeline(talk, before=before, channel=request.query.get("channel", ""))
+        view = await desk.timeline(talk, asked(conn.vault, request.query))
     return page(request, "sidebar/timeline.html", timeline=view)
 
 
@@ -176,7 +176,7 @@ async def _said(request: web.Request, form: dict[str, str | FileField], word: pu
         if by_hand:
             said = await push.record(conn, plugged, talk, word, certain=outcome != "unknown", now=now)
         else:
-            said = await push.say(conn, plugged, talk, word, now=now)
+            said = await push.say(conn, plugged, talk, word, manners=found.manners, now=now)
         await use(conn, talk.conversation_id, str(form.get("suggestion", "")))
         subject = f"conversation:{talk.conversation_id}"
         await audit(conn, who.label, "push.recorded" if by_hand else "push.queued", now=now, subject=subject)
@@ -200,7 +200,19 @@ def _word(form: dict[str, str | FileField], staff_id: int | None) -> push.Word:
     # Browsers post line ends as CRLF; the customer gets what the rep saw.
     text = str(form.get("text", "")).replace("\r\n", "\n")
     seen = str(form.get("seen", ""))
-    return push.Word(key=key, text=text, media=media, staff_id=staff_id, seen=seen)
+    return push.Word(key=key, text=text, media=media, staff_id=staff_id, seen=seen, at=_at(form))
+
+
+def _at(form: dict[str, str | FileField]) -> datetime | None:
+    """The time that was chosen instead of now."""
+    text = str(form.get("at", ""))
+    try:
+        at = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadInput("时间看不懂，请重新选择。") from None
+    if at is not None and at.tzinfo is None:
+        raise BadInput("时间看不懂，请重新选择。")
+    return at
 
 
 ROUTES = (

@@ -15,8 +15,10 @@ from scrm.live import VISITOR_TYPES, Change, Subscription
 from scrm.seal import Vault
 from scrm.staff import service as staff
 from scrm.staff.rules import Actor, Policy, allows, scope
+from scrm.timeline.seeing import sees
 from scrm.timeline.store import conversations
-from scrm.web.house import actor, house
+from scrm.web.groups import hears
+from scrm.web.house import House, actor, house
 from scrm.web.pages import topic
 from scrm.web.routes import Route, cookie_name
 
@@ -33,7 +35,7 @@ _DEAF_S = 2.0
 async def live(request: web.Request) -> web.StreamResponse:
     found, who = house(request), actor(request)
     async with found.db.read(who.tenant_id) as conn:
-        topics = await _allowed(conn, who, _named(request))
+        topics = await _allowed(conn, found, who, _named(request))
     response = web.StreamResponse(headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"})
     response.content_type = "text/event-stream"
     # Subscribed before anything is fetched: what changes meanwhile is in the buffer, so nothing is missed.
@@ -54,16 +56,22 @@ def _named(request: web.Request) -> list[str]:
     return [t for t in request.query.get("topics", "").split(",") if t][:_TOPICS]
 
 
-async def _allowed(conn: Conn, who: Actor, named: Sequence[str]) -> list[str]:
+async def _allowed(conn: Conn, found: House, who: Actor, named: Sequence[str]) -> list[str]:
     """Topics as the fan-out names them. Raises `Forbidden` when one is not theirs to follow."""
     wanted = [_split(conn.vault, t) for t in named]
     nodes = {ident for kind, ident in wanted if kind == "node"}
     visible = await conversations.visible_nodes(conn, scope(who), nodes)
+    # Their family's, whose timeline they see; and groups they are in.
+    visible |= {
+        n for n in nodes - visible if await sees(conn, scope(who), n) or await hears(conn, found, who, n)
+    }
     mine: dict[str, set[int]] = {"rep": {who.staff_id or 0}, "team": {who.team_id or 0, 0}, "node": visible}
     if any(ident not in mine[kind] for kind, ident in wanted):
         raise Forbidden("你不能订阅这位客户的动态。")
-    # Who may follow a customer may see them type.
-    return [f"{kind}:{ident}" for kind, ident in wanted] + [f"typing:{node}" for node in sorted(nodes)]
+    # Who may follow a customer may see them type; whose queue it is, hears the telephone.
+    rings = [f"ring:{kind}:{ident}" for kind, ident in wanted if kind != "node"]
+    typing = [f"typing:{node}" for node in sorted(nodes)]
+    return [f"{kind}:{ident}" for kind, ident in wanted] + typing + rings
 
 
 def _split(vault: Vault, name: str) -> tuple[str, int]:
@@ -89,6 +97,8 @@ async def _follow(request: web.Request, response: web.StreamResponse, subscripti
             for change in changes:
                 if change.topic.startswith("typing:"):
                     await _typing(response, vault, change)
+                elif change.topic.startswith("ring:"):
+                    await _say(response, "ring", {})
                 else:
                     await _say(response, "change", _delta(vault, change))
             if monotonic() - checked >= _CHECK_S:
@@ -128,7 +138,7 @@ async def _still_open(request: web.Request) -> bool:
         if who is None or not allows(Policy.TALK, who):
             return False
         try:
-            await _allowed(conn, who, _named(request))
+            await _allowed(conn, found, who, _named(request))
         except Forbidden:
             return False
     return True

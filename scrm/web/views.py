@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from scrm.contract import Signature
+from scrm.web.abouts import AboutView
+from scrm.web.parts import Attached, Filter, Version
 
 Locale = Literal["zh_CN", "en"]
 Theme = Literal["auto", "light", "dark"]
@@ -39,6 +41,7 @@ class Me:
     name: str
     #: Single-key shortcuts are on (WCAG 2.1.4 lets people switch them off).
     keys: bool = True
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,10 @@ class Banner:
     tone: Literal["warn", "bad", "brand"] = "warn"
 
 
+#: What the timeline is narrowed down to; "" = everything.
+Kind = Literal["", "talk", "call", "order", "event", "file"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One row of the timeline, also one bubble of the conversation."""
@@ -82,22 +89,27 @@ class Item:
     whom: str = ""
     direction: Literal["in", "out", "none"] = "in"
     text: str = ""
-    #: Same-origin URL of a picture.
-    image: str = ""
-    #: Same-origin URL of a file to save, `text` names it.
-    file: str = ""
+    attached: tuple[Attached, ...] = ()
+    #: The words say no more than what is attached.
+    told: bool = False
+    #: What it said before it was edited, oldest first; () = never edited.
+    before: tuple[Version, ...] = ()
     #: Something that happened rather than something said: shown without quotes, centred in a conversation.
     event: bool = False
     #: Vendor's name of an event we do not understand; "" for everything we do.
     unknown: str = ""
     #: What the vendor sent, for `unknown`.
     raw: str = ""
+    #: Taken back; `text` is empty for those who may not see what was.
     recalled: bool = False
     delivery: Delivery | None = None
     #: Why it failed or waits, in words.
     reason: str = ""
     #: The customer has it before their eyes; only where the channel says so.
     seen: bool = False
+    #: It waits for its time and can be taken back: where, and what names it there.
+    unsend: str = ""
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +140,22 @@ class ScriptCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """Something found: where, whose, and the words with what was asked for marked."""
+
+    id: str
+    at: datetime
+    channel: Channel
+    who: str
+    #: The customer whose timeline it is on, and their conversation; "" = not to be opened.
+    customer: str
+    href: str
+    #: Stretches of text, and whether each is what was asked for.
+    parts: tuple[tuple[str, bool], ...]
+    recalled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineView:
     cid: str
     #: Newest first.
@@ -135,11 +163,54 @@ class TimelineView:
     channels: tuple[Channel, ...] = ()
     #: Selected `Channel.key`, "" for all.
     channel: str = ""
+    #: Members of the family, when there are several, and the one selected.
+    members: tuple[Filter, ...] = ()
+    member: str = ""
+    kind: Kind = ""
+    #: What is searched for; then items are hits.
+    q: str = ""
+    hits: tuple[Hit, ...] = ()
     #: Cursor of the next older page, "" at the end.
     before: str = ""
     #: True when this answers `?before=`: the page is appended instead of merged at the top.
     older: bool = False
     topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """A better time to send: what the form gives back, and how it is called."""
+
+    at: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """How the next answer would go out: a sentence, or why not by us."""
+
+    via: Via = "copy"
+    line: str = ""
+    closed: str = ""
+    later: Later | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Whether the customer wants to hear from us: that they do not, or how often they still may."""
+
+    stopped: str = ""
+    more: str = ""
+    #: The reader may write down that they want to again.
+    undo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """Something the customer did that is no line of the timeline, and how often."""
+
+    name: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +226,17 @@ class CustomerView:
     cards: tuple[ScriptCard, ...] = ()
     #: Own pushes still on their way or finished within two minutes, newest first.
     outgoing: tuple[Item, ...] = ()
+    #: What the vendor knows of them: remark, tags, source, groups.
+    about: AboutView | None = None
+    #: What they did in the app and on the site in the last seven days, most often first.
+    counted: tuple[Counted, ...] = ()
     via: Via = "copy"
     #: Why `via` is not `api`, in words; shown above the cards.
     via_note: str = ""
+    #: How a card would go out, in words, and a better time if there is one.
+    line: str = ""
+    later: Later | None = None
+    standing: Standing | None = None
     tab: Tab = "scripts"
     #: None = loaded when the tab is first opened.
     timeline: TimelineView | None = None
@@ -287,6 +366,9 @@ class ConversationView:
     key: str = ""
     #: Why nothing can be sent now; "" = the composer is open.
     closed: str = ""
+    #: How the next answer would go out, in words, and a better time if there is one.
+    line: str = ""
+    later: Later | None = None
     images: bool = False
     #: What this page has seen of colleagues' replies, given back with a send.
     seen: str = ""
@@ -298,10 +380,30 @@ class ConversationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """A telephone that rings now."""
+
+    id: str
+    #: "" when nobody told us.
+    name: str = ""
+    #: As this person may see it.
+    number: str = ""
+    #: The conversation; "" when it is not theirs to open.
+    href: str = ""
+    #: Whose customer it is, when it is somebody else's.
+    owner: str = ""
+    #: Never heard of before.
+    new: bool = False
+    #: They are the one who is called.
+    mine: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InboxView:
     queue: QueueView
     conversation: ConversationView | None = None
     customer: CustomerView | None = None
+    rings: tuple[Ring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,3 +449,43 @@ class Gallery:
     rows: tuple[QueueRow, ...]
     members: tuple[Member, ...]
     banners: tuple[Banner, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRow:
+    price_list: str
+    #: Fen.
+    amount: int
+    starts_at: datetime
+    ends_at: datetime | None
+    #: What its price list asks at this moment.
+    now: bool
+    soon: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRow:
+    code: str
+    name: str
+    business_line: str
+    unit: str
+    on_sale: bool
+    #: The latest to begin first.
+    prices: tuple[PriceRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogView:
+    """`/catalog`: what is sold and for how much."""
+
+    rows: tuple[ProductRow, ...]
+    #: Cursor of the next older page, "" at the end.
+    before: str = ""
+    #: The reader may change it.
+    edits: bool = False
+    #: Why the last change was not taken.
+    problem: str = ""
+    #: The price list one means when one names none.
+    standard: str = ""
+    #: For the form: now, as a wall time in Shanghai.
+    today: str = ""

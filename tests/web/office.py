@@ -19,10 +19,13 @@ import aiohttp
 
 from connectors.kit.codec import Codec
 from connectors.kit.profiles import profile_raw
+from connectors.wecom.told import asked
 from scrm import inbox, settings
 from scrm.accounts import service as accounts
 from scrm.app import TENANT, Service, running
+from scrm.contract import Handle
 from scrm.db import utcnow
+from scrm.identity import service as identity
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.timeline.store import conversations
@@ -137,11 +140,30 @@ class Office:
         await house.inbox.accept(house.directory.by_slug("corp").account, (raw,), received_at=utcnow())
         await self.quiet()
 
+    async def group(self, chat_id: str, name: str, *, ours: str, customers: Mapping[str, str]) -> str:
+        """What WeCom answers about a customer group; the public id of its page."""
+        people = [{"userid": who, "type": 2, "name": called} for who, called in customers.items()]
+        member = {"userid": ours, "type": 1, "name": ours}
+        chat = {"chat_id": chat_id, "name": name, "owner": ours, "member_list": [member, *people]}
+        raw = asked("chat", chat_id, {"group_chat": chat}, utcnow())
+        house = self.service.house
+        await house.inbox.accept(house.directory.by_slug("corp").account, (raw,), received_at=utcnow())
+        await self.quiet()
+        async with house.db.read(TENANT) as conn:
+            place = Handle(kind="wecom_chat", scope=CORP_ID, value=chat_id)
+            node_id = await identity.find(conn, place)
+        assert node_id is not None
+        return self.public("chat", node_id)
+
     async def quiet(self) -> None:
         """Until every row that came in has been understood and answered with suggestions."""
 
         async def done() -> bool:
-            async with self.service.house.db.read(TENANT) as conn:
+            house = self.service.house
+            # A database that was slow for a moment has left some of it on this host.
+            if house.spool is not None and (await house.spool.depth([TENANT])).waiting:
+                return False
+            async with house.db.read(TENANT) as conn:
                 waiting = await inbox.counts(conn)
             return not (waiting["new"] or waiting["settled"])
 

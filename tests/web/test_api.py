@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
+from connectors.kit.signed import SIGNATURE, TIMESTAMP, signature
+from scrm import works
+from scrm.accounts import service as accounts
 from scrm.app import TENANT
+from scrm.db import utcnow
 from scrm.ledger import store as ledger
 from scrm.web.api.endpoint import Endpoint
 from scrm.web.api.openapi import document
-from scrm.web.api.operations import ENDPOINTS
+from scrm.web.api.surface import ENDPOINTS
 from tests.web.office import Office, Reply, message
 
 DOCUMENT = document()
@@ -31,8 +36,56 @@ async def busy(desk: Office) -> dict[str, str]:
     assert (await desk.callback("oa-a", "<xml>")).status == 200  # verified, and not understood
     await desk.quiet()
     await desk.quarantined()
+    for number in range(3):
+        asked = {"conversation_id": cid, "state": "granted", "reason": f"第 {number} 次同意"}
+        assert (await desk.api("POST", "/consents", token="machine-admin", json=asked)).status == 201
+    async with desk.service.house.db.begin(TENANT) as conn:
+        for _ in range(3):
+            await works.start(conn, "replay", {"class": "nothing"}, now=utcnow())
+    for number in range(3):
+        wanted, once = {"account": "corp", "kind": "resigned.list"}, {"Idempotency-Key": f"busy-{number}"}
+        made = await desk.api("POST", "/deeds", token="machine-admin", json=wanted, headers=once)
+        assert made.status == 201
+    await _sold(desk)
     talks = (await desk.api("GET", "/conversations", token="machine-admin")).json()["items"]
-    return {"conversation_id": cid, "id": next(t["person_id"] for t in talks if t["id"] == cid)}
+    person = next(t["person_id"] for t in talks if t["id"] == cid)
+    return {"conversation_id": cid, "id": person, "q": "多少钱"}
+
+
+async def _sold(desk: Office) -> None:
+    """Products and orders, as the order system tells them."""
+    secret = "orders-secret-0123456789abcdef-0123"
+    house = desk.service.house
+    async with house.db.begin(TENANT) as conn:
+        await accounts.add(conn, {"slug": "mall", "channel": "orders", "secret": secret}, now=utcnow())
+    async with house.db.read(TENANT) as conn:
+        await house.directory.load(conn)
+    items: list[dict[str, Any]] = []
+    for number in range(3):
+        common = {"id": f"p{number}", "at": "2026-03-02T01:30:00Z"}
+        line = {"product": f"p{number}", "amount": 100}
+        items += [
+            {"type": "product", "name": "课", **common},
+            {
+                "type": "price",
+                "product": f"p{number}",
+                "amount": 100,
+                "starts": "2026-03-01T00:00:00Z",
+                **common,
+            },
+            {
+                "type": "order",
+                "status": "paid",
+                "buyer": {"app_user": "u1"},
+                "items": [line],
+                "total": 100,
+                **common,
+            },
+        ]
+    body, now = json.dumps({"items": items}).encode(), str(int(utcnow().timestamp()))
+    headers = {TIMESTAMP: now, SIGNATURE: signature(secret, now, body)}
+    assert (await desk.bare("POST", "/hooks/mall", data=body, headers=headers)).status == 202
+    await desk.quiet()
 
 
 # -- the document ------------------------------------------------------------------------------------------
@@ -75,9 +128,14 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
     body: dict[str, Any] = {
         "/pushes": {"conversation_id": values["conversation_id"], "text": "再说一句"},
         "/inbox/replay": {"all": True},
+        "/pushes/preview": {"conversation_id": values["conversation_id"], "text": "再说一句"},
+        "/consents": {"conversation_id": values["conversation_id"], "state": "withdrawn"},
+        "/calendar": {"first": "2026-03-04", "kind": "holiday", "name": "校庆"},
+        "/accounts/{account}/state": {"order": "drain"},
+        "/deeds": {"account": "corp", "kind": "resigned.list"},
     }.get(endpoint.path, {})
     more = {"json": body, "headers": {"Idempotency-Key": endpoint.path}} if endpoint.method == "POST" else {}
-    path = endpoint.path.replace("{id}", values["id"])
+    path = endpoint.path.replace("{id}", values["id"]).replace("{account}", "oa-b")
     return await desk.api(endpoint.method, path, token="machine-admin", params=queries, **more)
 
 
@@ -94,7 +152,7 @@ async def test_answers_are_what_the_document_promises(desk: Office, busy: dict[s
 
 async def test_refusals_are_problem_details(desk: Office) -> None:
     for endpoint in ENDPOINTS:
-        path = endpoint.path.replace("{id}", "x")
+        path = endpoint.path.replace("{id}", "x").replace("{account}", "oa-b")
         problem = schema_of(endpoint, "default", "application/problem+json")
         answers = {
             401: await desk.api(endpoint.method, path),

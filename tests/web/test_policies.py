@@ -58,10 +58,16 @@ AUDIENCE = {
     "GET /dev/ui": "staff",
     "GET /s": "talk",
     "GET /s/find": "talk",
+    "GET /inbox/ringing": "talk",
     "GET /s/c/{cid}": "talk",
     "GET /s/c/{cid}/timeline": "talk",
     "POST /s/c/{cid}/send": "talk",
     "POST /s/c/{cid}/sent": "talk",
+    "POST /s/c/{cid}/unsend": "talk",
+    "POST /s/c/{cid}/consent": "talk",
+    "POST /s/c/{cid}/remark": "talk",
+    "POST /s/c/{cid}/tags": "talk",
+    "GET /s/g/{chat}": "talk",
     "GET /inbox": "talk",
     "GET /inbox/queue": "talk",
     "GET /inbox/{cid}": "talk",
@@ -74,8 +80,41 @@ AUDIENCE = {
     "POST /inbox/{cid}/close": "talk",
     "POST /inbox/{cid}/reopen": "talk",
     "POST /inbox/{cid}/typing": "talk",
+    "GET /catalog": "staff",
+    "POST /catalog/products": "sells",
+    "POST /catalog/{code}/prices": "sells",
     "GET /media/{mid}": "talk",
+    "POST /media/again": "talk",
+    "GET /search": "talk",
     "GET /live": "talk",
+    # Those who look after channels: nothing of a customer is shown there.
+    "GET /admin": "admin",
+    "GET /admin/connectors": "admin",
+    "GET /admin/connectors/new": "admin",
+    "POST /admin/connectors/new": "admin",
+    "GET /admin/connectors/{account}": "admin",
+    "POST /admin/connectors/{account}": "admin",
+    "POST /admin/connectors/{account}/state": "admin",
+    "POST /admin/connectors/{account}/test": "admin",
+    "POST /admin/connectors/{account}/sync": "admin",
+    "GET /admin/connectors/{account}/deeds": "admin",
+    "POST /admin/connectors/{account}/deeds": "admin",
+    "GET /admin/connectors/{account}/import": "admin",
+    "POST /admin/connectors/{account}/import": "admin",
+    "GET /admin/calendar": "admin",
+    "POST /admin/calendar": "admin",
+    "GET /admin/dead": "admin",
+    "GET /admin/dead/{id}": "admin",
+    "POST /admin/dead/{id}/replay": "admin",
+    "POST /admin/dead/{id}/discard": "admin",
+    "GET /admin/letters/{id}": "admin",
+    "POST /admin/letters/{id}/mend": "admin",
+    "POST /admin/letters/{id}/replay": "admin",
+    "POST /admin/letters/{id}/discard": "admin",
+    "GET /admin/unsent": "admin",
+    "POST /admin/unsent/{id}": "admin",
+    "GET /admin/jobs": "admin",
+    "POST /admin/jobs/{id}": "admin",
     "GET /api/v1/events": "data",
     "GET /api/v1/persons": "data",
     "GET /api/v1/persons/{id}": "data",
@@ -84,9 +123,23 @@ AUDIENCE = {
     "GET /api/v1/suggestions": "data",
     "GET /api/v1/pushes": "data",
     "POST /api/v1/pushes": "say",
+    "POST /api/v1/pushes/preview": "say",
+    "GET /api/v1/consents": "data",
+    "POST /api/v1/consents": "say",
+    "GET /api/v1/calendar": "operate",
+    "POST /api/v1/calendar": "operate",
     "GET /api/v1/inbox": "operate",
     "POST /api/v1/inbox/replay": "operate",
     "GET /api/v1/accounts": "operate",
+    "GET /api/v1/deeds": "operate",
+    "POST /api/v1/deeds": "operate",
+    "POST /api/v1/accounts/{account}/state": "operate",
+    "GET /api/v1/jobs": "operate",
+    "GET /api/v1/products": "data",
+    "GET /api/v1/households/{id}": "data",
+    "GET /api/v1/households/{id}/timeline": "data",
+    "GET /api/v1/search": "data",
+    "GET /api/v1/orders": "data",
 }
 EVERYBODY = ("rep", "peer", "other", "lead", "marketing", "compliance", "admin")
 MACHINES = tuple(f"machine-{role}" for role in ("rep", "lead", "marketing", "compliance", "admin"))
@@ -94,6 +147,8 @@ MACHINES = tuple(f"machine-{role}" for role in ("rep", "lead", "marketing", "com
 LET_IN = {
     "staff": set(EVERYBODY),
     "talk": {"rep", "peer", "other", "lead"},
+    "admin": {"admin"},
+    "sells": {"marketing", "admin"},
     "data": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing"},
     "say": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing", "compliance", "machine-compliance"},
     "operate": {"admin", "machine-admin"},
@@ -138,6 +193,7 @@ async def customer_of_rep(desk: Office) -> dict[str, str]:
     cid = await desk.cid("oa-a")
     assert (await desk.push("rep", cid, "您好，我来介绍")).status == 201
     persons = (await desk.api("GET", "/persons", token="machine-admin")).json()["items"]
+    await desk.ask("POST", "/catalog/products", who="admin", data={"code": "p1", "name": "课"})
     node_id, picture = await desk.node_of(cid), Media(name="a.png", mime="image/png", content=b"\x89PNG")
     async with desk.service.house.db.begin(TENANT) as conn:
         media_id = await media.add_media(conn, picture, node_id, now=utcnow())
@@ -145,7 +201,9 @@ async def customer_of_rep(desk: Office) -> dict[str, str]:
         "{account}": "oa-a",
         "{tail:.+}": "x",
         "{name}": "none.js",
+        "{code}": "p1",
         "{cid}": cid,
+        "{chat}": await desk.group("wrGroup", "家长群", ours="RepUser", customers={"wmOne": "家长"}),
         "{mid}": desk.public("media", media_id),
         "{id}": persons[0]["id"],
     }
@@ -170,7 +228,7 @@ def outcome(answer: Reply) -> str:
 def expected(route: Route, who: str, audience: str) -> str:
     if who not in LET_IN[audience]:
         return "forbidden"
-    personal = any(name in route.path for name in ("{cid}", "{id}", "{mid}", "/suggestions"))
+    personal = any(name in route.path for name in ("{cid}", "{chat}", "{id}", "{mid}", "/suggestions"))
     return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"
 
 

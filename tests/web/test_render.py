@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from jinja2 import Environment
@@ -19,7 +19,9 @@ from scrm.playbook.scripts import STAGES
 from scrm.push.rules import SENTENCES
 from scrm.web import views as v
 from scrm.web.gallery import gallery
+from scrm.web.parts import Attached, Filter, Line, Shape, Version
 from scrm.web.render import DIST, WORDS, Renderer, by_day, catalogue, clock, waited
+from tests.web.managing import ADMIN_PAGES
 
 WEB = Path(__file__).parents[2] / "scrm/web"
 NOW = datetime(2026, 11, 21, 8, 40, tzinfo=UTC)  # 16:40 in Shanghai
@@ -91,6 +93,7 @@ BOOT = v.Boot(
     signatures=(Signature(scope="agent", app_id="ww1", agent_id="2", timestamp=1, nonce="n", signature="s"),)
 )
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    **ADMIN_PAGES,
     "login": (
         "login.html",
         {"login": v.LoginView(doors=(v.Door(slug="a", name="铁军"),), error="密码不对。")},
@@ -157,7 +160,7 @@ def test_every_action_is_a_link_or_a_form_with_a_place_to_go(pages: Renderer, na
 
     # The sheet is the one form the scripts aim; without them it never opens.
     forms = [f for f in re.findall(r"<form([^>]*)>", html) if f.strip() != SHEET_FORM]
-    assert all('method="post"' in f and 'action="/' in f for f in forms)
+    assert all(('method="post"' in f or 'role="search"' in f) and 'action="/' in f for f in forms)
     assert all("href=" in a for a in re.findall(r"<a\s([^>]*)>", html))
     for attributes in re.findall(r"<button([^>]*)>", html):
         works = 'type="button"' not in attributes
@@ -165,13 +168,25 @@ def test_every_action_is_a_link_or_a_form_with_a_place_to_go(pages: Renderer, na
         assert works or scripted, attributes
 
 
+def hostile_parts(words: str) -> tuple[Attached, ...]:
+    """One of everything that may come with an item, with these words wherever words go."""
+    line = Line(text=words, who=words, at=NOW, lines=(Line(text=words),))
+    shapes = get_args(Shape)
+    common: dict[str, Any] = {"title": words, "text": words, "note": words, "facts": (words,)}
+    shown = [
+        Attached(shape=s, href="/media/m1", rows=((words, words),), items=(line,), **common) for s in shapes
+    ]
+    return (*shown, Attached(shape="file", again=("e1", 0), **common))
+
+
 def test_hostile_words_stay_words(pages: Renderer) -> None:
     boot = v.Boot(mock_userid=HOSTILE, find_url=HOSTILE)
-    hostile = item(text=HOSTILE, who=HOSTILE, whom=HOSTILE, reason=HOSTILE, delivery="dead", image="")
+    hostile = item(text=HOSTILE, who=HOSTILE, whom=HOSTILE, reason=HOSTILE, delivery="dead")
+    brought = item(id="b", attached=hostile_parts(HOSTILE), before=(Version(at=NOW, text=HOSTILE),))
     unknown = item(id="u", unknown=HOSTILE, raw=HOSTILE)
     given = customer(
         name=HOSTILE, subline=HOSTILE, tags=(v.Tag(text=HOSTILE),),
-        timeline=timeline(items=(hostile, unknown)),
+        timeline=timeline(items=(hostile, unknown, brought), members=(Filter(key="m", name=HOSTILE),)),
         cards=(card(title=HOSTILE, why=HOSTILE, parts=(Part(HOSTILE, "variable"),), text=HOSTILE),),
         members=(v.Member(name=HOSTILE, role=HOSTILE, href="/s/c/c1", hint=HOSTILE),),
         banner=v.Banner(title=HOSTILE, text=HOSTILE), via_note=HOSTILE,
@@ -254,7 +269,7 @@ def test_the_timeline_pages_by_cursor_and_keeps_the_filter(pages: Renderer) -> N
     html = show(pages, "sidebar/timeline.html", timeline=timeline(channel="ph", before="a b"))
 
     assert 'href="/s/c/c1?tab=timeline&amp;channel=ph&amp;before=a%20b"' in html
-    assert 'hx-get="/s/c/c1/timeline?before=a%20b&amp;channel=ph"' in html
+    assert 'hx-get="/s/c/c1/timeline?tab=timeline&amp;channel=ph&amp;before=a%20b"' in html
     assert re.search(r'id="flt-ph"[^>]*aria-current="true"', html)
 
 
@@ -363,11 +378,19 @@ SPEAKERS = (
     "web/inbox.py",
     "web/pages.py",
     "web/present.py",
+    "web/reading.py",
+    "web/attached.py",
+    "web/media.py",
+    "worker/fetching.py",
+    "web/ringing.py",
     "web/problems.py",
     "web/routes.py",
     "web/sidebar.py",
     "web/stream.py",
     "push/service.py",
+    "push/words.py",
+    "web/outlook.py",
+    "web/outward.py",
     "web/hands.py",
     "desk/rules.py",
     "timeline/hands.py",
@@ -376,14 +399,44 @@ SPEAKERS = (
     "web/visitor/door.py",
     "web/visitor/files.py",
     "web/visitor/talk.py",
+    "web/admin/cards.py",
+    "web/admin/connector.py",
+    "web/admin/dead.py",
+    "web/admin/jobs.py",
+    "web/admin/lists.py",
+    "web/admin/calendar.py",
+    "web/lines.py",
+    "desk/calendar/service.py",
+    "lists.py",
+    "accounts/probing.py",
+    "accounts/rules.py",
+    "sales/rules.py",
+    "sales/service.py",
+    "web/catalog.py",
+    "inbox/masking.py",
+    "inbox/mending.py",
+    "worker/works.py",
+    "web/about.py",
+    "web/groups.py",
+    "web/deeds.py",
+    "deeds/rules.py",
+    "deeds/service.py",
+    "worker/deeds.py",
+    "worker/telling.py",
+    "../connectors/wecom/sources.py",
 )
-TITLES = {import_module(f"connectors.{name}").TITLE for name in ("wechat_oa", "wecom", "wecom_kf", "webchat")}
+CHANNELS = sorted(p.parent.name for p in (WEB.parents[1] / "connectors").glob("*/fixtures"))
+TITLES = {import_module(f"connectors.{name}").TITLE for name in CHANNELS}
+DEEDS = [deed for name in CHANNELS for deed in getattr(import_module(f"connectors.{name}"), "DEEDS", ())]
+ASKED = {deed.title for deed in DEEDS} | {one.title for deed in DEEDS for one in deed.fields}
+STOCKS = {s.title for n in CHANNELS for s in getattr(import_module(f"connectors.{n}"), "STOCKS", ())}
 ERRORS = {kind.__doc__ for kind in vars(errors).values() if isinstance(kind, type) and kind.__doc__}
 
 
 def test_every_word_people_read_has_an_english_translation() -> None:
     english = catalogue("en")
     needed = _template_words() | set(WORDS) | {"今天", "昨天"} | _spoken(*SPEAKERS) | set(SENTENCES)
+    needed |= {words for words in ASKED | STOCKS if re.search("[一-鿿]", words)}
     needed |= set(STAGES.values()) | TITLES | {doc for doc in ERRORS if re.search("[一-鿿]", doc)}
 
     needed -= {"[图片]"}  # what the timeline keeps, not what a page says

@@ -13,7 +13,7 @@ from aiohttp import web
 from scrm import shapes
 from scrm.db import Conn, utcnow
 from scrm.errors import BadInput
-from scrm.ledger.store import Answer, answered, keep_answer
+from scrm.ledger.store import Answer, answered, audit, keep_answer
 from scrm.staff.rules import Policy
 from scrm.web import problems
 from scrm.web.house import actor, house
@@ -110,3 +110,16 @@ def limit_of(request: web.Request) -> int:
     if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= _LIMIT_MAX:
         raise BadInput(f"limit 应为 1 到 {_LIMIT_MAX} 的整数。")
     return int(text)
+
+
+def before_of(conn: Conn, request: web.Request, kind: str) -> int | None:
+    """The row a page goes on below, of a list kept in the order of ids."""
+    cursor = request.query.get("cursor", "")
+    return conn.vault.private(kind, cursor) if cursor else None
+
+
+async def audited(request: web.Request, action: str) -> None:
+    """Reading customer data is written down before anything is shown."""
+    who = actor(request)
+    async with house(request).db.begin(who.tenant_id) as conn:
+        await audit(conn, who.label, action, now=utcnow(), fields=sorted(request.query))

@@ -12,7 +12,7 @@ from scrm import shapes
 from scrm.staff.rules import Policy
 from scrm.web.api import resources
 from scrm.web.api.endpoint import Endpoint, reply
-from scrm.web.api.operations import ENDPOINTS
+from scrm.web.api.surface import ENDPOINTS
 from scrm.web.routes import Route
 
 _REF = "#/components/schemas/{name}"
@@ -83,7 +83,7 @@ def _parameters(e: Endpoint) -> list[dict[str, Any]]:
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeat with the same key and body gets the first answer again",
-        "required": e.path == "/pushes",
+        "required": e.path in ("/pushes", "/deeds"),
         "schema": {"type": "string", "maxLength": 128},
     }
     return [*path, *query, *([key] if e.method == "POST" else [])]

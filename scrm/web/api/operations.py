@@ -17,9 +17,22 @@ from scrm.playbook import store as playbook
 from scrm.playbook.service import use
 from scrm.push import service as push
 from scrm.staff.rules import Policy, scope
+from scrm.timeline.rules import Talk
 from scrm.timeline.store import conversations, events
 from scrm.web.api import resources as r
-from scrm.web.api.endpoint import CURSOR, LIMIT, PAGED, Act, Endpoint, Query, body_of, limit_of
+from scrm.web.api.endpoint import (
+    CURSOR,
+    LIMIT,
+    PAGED,
+    Act,
+    Endpoint,
+    Query,
+    audited,
+    before_of,
+    body_of,
+    limit_of,
+)
+from scrm.web.api.reaching import addressed, word_of
 from scrm.web.api.show import Shower
 from scrm.web.house import actor, house
 from scrm.web.pages import place_in, place_out
@@ -32,7 +45,7 @@ async def list_events(request: web.Request) -> r.Page[r.Event]:
         accounts = [found.directory.by_slug(slug)]
         if accounts[0].account.tenant_id != who.tenant_id:
             raise NotFound
-    await _audited(request, "api.events.read")
+    await audited(request, "api.events.read")
     async with found.db.read(who.tenant_id) as conn:
         before = place_in(conn.vault, request.query.get("cursor", ""))
         ids = [p.account.account_id for p in accounts]
@@ -50,9 +63,9 @@ async def list_events(request: web.Request) -> r.Page[r.Event]:
 
 async def list_persons(request: web.Request) -> r.Page[r.Person]:
     found, who, limit = house(request), actor(request), limit_of(request)
-    await _audited(request, "api.persons.read")
+    await audited(request, "api.persons.read")
     async with found.db.read(who.tenant_id) as conn:
-        before = _before(conn, request, "person")
+        before = before_of(conn, request, "person")
         page = await identity.page(conn, before=before, limit=limit + 1)
         visible = await conversations.visible_persons(conn, scope(who), page[:limit])
         shown = await Shower(house=found, conn=conn, actor=who).persons(
@@ -64,7 +77,7 @@ async def list_persons(request: web.Request) -> r.Page[r.Person]:
 
 async def get_person(request: web.Request) -> r.Person:
     found, who = house(request), actor(request)
-    await _audited(request, "api.persons.read")
+    await audited(request, "api.persons.read")
     async with found.db.read(who.tenant_id) as conn:
         shower = Shower(house=found, conn=conn, actor=who)
         return (await shower.persons([await _person(conn, request)]))[0]
@@ -72,7 +85,7 @@ async def get_person(request: web.Request) -> r.Person:
 
 async def person_timeline(request: web.Request) -> r.Page[r.Event]:
     found, who, limit = house(request), actor(request), limit_of(request)
-    await _audited(request, "api.timeline.read")
+    await audited(request, "api.timeline.read")
     async with found.db.read(who.tenant_id) as conn:
         spans = await identity.intervals(conn, await _person(conn, request))
         before = place_in(conn.vault, request.query.get("cursor", ""))
@@ -104,7 +117,7 @@ async def list_suggestions(request: web.Request) -> r.Page[r.Suggestion]:
         talk = await conversations.get(conn, ident, scope(who))
         if talk is None:
             raise NotFound
-        before = _before(conn, request, "suggestion")
+        before = before_of(conn, request, "suggestion")
         page = await playbook.page(conn, conversation_id=ident, before=before, limit=limit + 1)
         shown = await Shower(house=found, conn=conn, actor=who).suggestions(talk, page[:limit])
         cursor = conn.vault.public("suggestion", page[limit - 1].suggestion_id) if len(page) > limit else None
@@ -114,7 +127,7 @@ async def list_suggestions(request: web.Request) -> r.Page[r.Suggestion]:
 async def list_pushes(request: web.Request) -> r.Page[r.Push]:
     found, who, limit = house(request), actor(request), limit_of(request)
     async with found.db.read(who.tenant_id) as conn:
-        before = _before(conn, request, "push")
+        before = before_of(conn, request, "push")
         page = await outbox.page(conn, state=request.query.get("state", ""), before=before, limit=limit + 1)
         visible = await conversations.visible_ids(conn, scope(who), [d.conversation_id for d in page[:limit]])
         mine = [d for d in page[:limit] if d.conversation_id in visible]
@@ -130,15 +143,9 @@ async def create_push(request: web.Request) -> Act:
         raise BadInput("发送必须带 Idempotency-Key，重复请求才不会发两次。")
 
     async def act(conn: Conn) -> r.Push:
-        talk = await conversations.get(
-            conn, conn.vault.private("conversation", wanted.conversation_id), scope(who)
-        )
-        if talk is None:
-            raise NotFound("没有这个会话。")
-        plugged, now = found.directory.by_id(talk.account_id), utcnow()
-        own = f"api:{who.label}:{key}"
-        word = push.Word(key=own, text=wanted.text, staff_id=who.staff_id, seen=wanted.seen or "")
-        said = await push.say(conn, plugged, talk, word, now=now)
+        word = word_of(wanted, key=f"api:{who.label}:{key}", staff_id=who.staff_id)
+        talk, said = await _said(request, conn, wanted, word)
+        now = utcnow()
         await use(conn, talk.conversation_id, wanted.suggestion_id or "")
         await audit(conn, who.label, "push.queued", now=now, subject=f"conversation:{talk.conversation_id}")
         changes = [Change(topic=f"node:{talk.node_id}", ident=e, version=1) for e in said.event_ids]
@@ -151,13 +158,35 @@ async def create_push(request: web.Request) -> Act:
     return act
 
 
+async def _said(
+    request: web.Request, conn: Conn, wanted: r.PushIn, word: push.Word
+) -> tuple[Talk, push.Said]:
+    """In the conversation that is named, or wherever the rules reach the person."""
+    found, now = house(request), utcnow()
+    talks, person_id = await addressed(request, conn, wanted.conversation_id, wanted.person_id)
+    if person_id is None:
+        plugged = found.directory.by_id(talks[0].account_id)
+        return talks[0], await push.say(conn, plugged, talks[0], word, manners=found.manners, now=now)
+    reached = await push.reach(
+        conn,
+        found.directory,
+        person_id,
+        word,
+        word.purpose,
+        manners=found.manners,
+        scope=scope(actor(request)),
+        now=now,
+    )
+    return reached.talk, reached.said
+
+
 async def list_inbox(request: web.Request) -> r.InboxPage:
     found, who, limit = house(request), actor(request), limit_of(request)
     state = request.query.get("state", "quarantined")
     if state not in ("new", "settled", "done", "quarantined"):
         raise BadInput("state 只能是 new、settled、done 或 quarantined。")
     async with found.db.read(who.tenant_id) as conn:
-        page = await rows.page(conn, state=state, before=_before(conn, request, "inbox"), limit=limit + 1)
+        page = await rows.page(conn, state=state, before=before_of(conn, request, "inbox"), limit=limit + 1)
         shown = Shower(house=found, conn=conn, actor=who).inbox(page[:limit])
         cursor = conn.vault.public("inbox", page[limit - 1].inbox_id) if len(page) > limit else None
         return r.InboxPage(items=shown, counts=await rows.counts(conn), next_cursor=cursor)
@@ -178,43 +207,12 @@ async def replay_inbox(request: web.Request) -> Act:
     return act
 
 
-async def list_accounts(request: web.Request) -> r.Page[r.Account]:
-    found = house(request)
-    return r.Page(
-        items=[
-            r.Account(
-                slug=p.account.slug,
-                channel=p.account.channel,
-                title=p.title,
-                name=p.account.name,
-                callback_url=f"{found.settings.url}/hooks/{p.account.slug}",
-                max_age_s=p.account.max_age_s,
-                options=dict(p.account.options),
-                secrets=sorted(p.account.secrets),
-            )
-            for p in found.directory.all(actor(request).tenant_id)
-        ]
-    )
-
-
 async def _person(conn: Conn, request: web.Request) -> int:
     """The person of the path as of today; an absorbed person's id leads to whoever they are now."""
     ident = await identity.person_now(conn, conn.vault.private("person", request.match_info["id"]))
     if ident is None or not await conversations.visible_persons(conn, scope(actor(request)), [ident]):
         raise NotFound("没有这个人，或者你不能查看。")
     return ident
-
-
-def _before(conn: Conn, request: web.Request, kind: str) -> int | None:
-    cursor = request.query.get("cursor", "")
-    return conn.vault.private(kind, cursor) if cursor else None
-
-
-async def _audited(request: web.Request, action: str) -> None:
-    """Reading customer data is written down before anything is shown."""
-    who = actor(request)
-    async with house(request).db.begin(who.tenant_id) as conn:
-        await audit(conn, who.label, action, now=utcnow(), fields=sorted(request.query))
 
 
 _ACCOUNT = Query(name="account", about="Slug of one account; all of them when not given")
@@ -287,7 +285,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     Endpoint(
         method="POST",
         path="/pushes",
-        summary="Say something in a conversation through its channel",
+        summary="Say something in a conversation, or to a person wherever the rules reach them",
         policy=Policy.API_TALK,
         answer=r.Push,
         handler=create_push,
@@ -311,13 +309,5 @@ ENDPOINTS: Sequence[Endpoint] = (
         answer=r.Replayed,
         handler=replay_inbox,
         body=r.ReplayIn,
-    ),
-    Endpoint(
-        method="GET",
-        path="/accounts",
-        summary="Configured accounts, without their secrets",
-        policy=_ADMIN,
-        answer=r.Page[r.Account],
-        handler=list_accounts,
     ),
 )

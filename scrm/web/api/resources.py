@@ -32,7 +32,10 @@ class Event:
     person_id: str | None
     #: Null until households are resolved.
     household_id: str | None = None
+    #: Taken back; its text is empty for those who may not see what it said.
     recalled_at: datetime | None = None
+    #: When its words were last changed by who said them.
+    edited_at: datetime | None = None
     #: What became of something we sent.
     delivery: str | None = None
 
@@ -128,6 +131,61 @@ class Account:
     options: dict[str, str]
     #: Names of the secrets that are set; their values leave nowhere.
     secrets: list[str]
+    #: running | draining | paused
+    state: str
+    health: AccountHealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHealth:
+    """As the admin's card shows it."""
+
+    #: ok | warn | bad
+    level: str
+    last_at: datetime | None
+    #: Rows that wait, and for how long the oldest has.
+    waiting: int
+    lag_s: float
+    received_1h: int
+    errors_24h: int
+    quarantined: int
+    unsent: int
+    unclear: int
+    token_until: datetime | None
+    #: What is wrong, in sentences.
+    alarms: list[str]
+    #: Of the last full count: the platform has, it gave, we had never seen; null = never counted.
+    asked: int | None
+    got: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOrder:
+    #: pause | drain | resume
+    order: Literal["pause", "drain", "resume"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    slug: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    id: str
+    kind: str
+    account: str | None
+    #: running | paused | done | failed | cancelled
+    state: str
+    done: int
+    total: int | None
+    fresh: int
+    failed: int
+    error: str
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +205,30 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardIn:
+    """A link, a mini-program page or a template message."""
+
+    title: str = ""
+    description: str = ""
+    url: str = ""
+    app_id: str = ""
+    page: str = ""
+    template_id: str = ""
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushIn:
-    conversation_id: str
-    text: str
+    #: The conversation; or `person_id`, and the rules choose the channel and the time.
+    conversation_id: str = ""
+    person_id: str = ""
+    text: str = ""
+    card: CardIn | None = None
+    #: What the card is.
+    form: Literal["link", "miniprogram", "template"] = "link"
+    purpose: Literal["reply", "service", "marketing", "sop"] = "reply"
+    #: Not before then.
+    at: datetime | None = None
     #: The suggestion these words come from, so that it is not offered again.
     suggestion_id: str | None = None
     #: `seen` of the conversation as it was read: refused when a colleague has answered since.
@@ -162,11 +241,14 @@ class Push:
     conversation_id: str
     event_id: str
     kind: str
+    #: queued | sending | retry | sent | unconfirmed | unknown | dead
     state: str
     code: str
     error: str
     created_at: datetime
     updated_at: datetime
+    #: It waits until then.
+    planned_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from scrm.db import Conn, utcnow
 from scrm.identity import store as identity
 from scrm.playbook.store import Offer
 from scrm.staff import store as staff
-from scrm.staff.rules import Actor, masked, sees_identifiers
+from scrm.staff.rules import Actor, masked, sees_identifiers, sees_recalled
 from scrm.timeline import collision
 from scrm.timeline.rules import Talk
 from scrm.timeline.store.events import Stored, bodies
@@ -43,6 +43,7 @@ class Shower:
         self, e: Stored, persons: dict[int, int], sent: outbox.Delivery | None, body: dict[str, Any]
     ) -> r.Event:
         plugged = self.house.directory.by_id(e.account_id)
+        readable = e.recalled_at is None or sees_recalled(self.actor)
         return r.Event(
             id=self._id("event", e.event_id),
             account=plugged.account.slug,
@@ -51,11 +52,12 @@ class Shower:
             kind=e.kind,
             direction=cast(Any, e.direction),
             at=e.at,
-            text=e.text,
+            text=e.text if readable else "",
             body={k: v for k, v in body.items() if not k.startswith("_")},
             node_id=self._public("node", e.node_id),
             person_id=self._public("person", persons.get(e.node_id or 0)),
             recalled_at=e.recalled_at,
+            edited_at=e.edited_at,
             delivery=sent.state if sent else None,
         )
 
@@ -149,6 +151,7 @@ class Shower:
             error=d.error,
             created_at=d.created_at,
             updated_at=d.updated_at,
+            planned_at=d.planned_at,
         )
 
     def inbox(self, entries: Sequence[inbox.Entry]) -> list[r.InboxRow]:

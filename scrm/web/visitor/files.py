@@ -11,12 +11,11 @@ from scrm.contract import Act, Media
 from scrm.db import Conn
 from scrm.errors import BadInput, NotFound
 from scrm.identity import service as identity
+from scrm.identity.rules import address
 from scrm.push import store as media
 from scrm.seal import Vault
-from scrm.staff.rules import Policy, scope
-from scrm.timeline.store import conversations
+from scrm.staff.rules import Policy
 from scrm.web.body import read_body
-from scrm.web.house import actor, house
 from scrm.web.routes import Route
 from scrm.web.visitor.door import Guest, Visit, open_to_visitors, said
 from scrm.web.visitor.rules import INLINE, safe_name, sniffed
@@ -69,7 +68,7 @@ async def _node(conn: Conn, visit: Visit, guest: Guest) -> int:
         return found
     key = f"{visit.account_id}|m:{guest.visitor}"
     first = identity.Sighting(event_id=0, at=visit.now, key=key, handles=(handle,))
-    return (await identity.resolve(conn, [first], visit.now)).nodes[identity.address(handle)]
+    return (await identity.resolve(conn, [first], visit.now)).nodes[address(handle)]
 
 
 async def download(visit: Visit) -> web.Response:
@@ -84,17 +83,6 @@ async def download(visit: Visit) -> web.Response:
         response = await _served(conn, media_id)
     await visit.take("down", guest.visitor, cost=(response.content_length or 0) / _MB)
     return response
-
-
-async def shown(request: web.Request) -> web.Response:
-    """A file for those of us who may see the customer it was exchanged with."""
-    who = actor(request)
-    async with house(request).db.read(who.tenant_id) as conn:
-        media_id = conn.vault.private("media", request.match_info["mid"])
-        node_id = await media.owner_of(conn, media_id)
-        if node_id is None or not await conversations.visible_nodes(conn, scope(who), {node_id}):
-            raise NotFound("没有这个文件。")
-        return await _served(conn, media_id)
 
 
 async def _served(conn: Conn, media_id: int) -> web.Response:
@@ -123,5 +111,4 @@ ROUTES = (
         handler=open_to_visitors(download),
         policy=Policy.PUBLIC,
     ),
-    Route(method="GET", path="/media/{mid}", handler=shown, policy=Policy.TALK),
 )

@@ -86,6 +86,7 @@ function connect() {
   source.addEventListener("beat", hears());
   source.addEventListener("fresh", hears(fresh));
   source.addEventListener("typing", hears(({ data }) => typed(JSON.parse(data).topic)));
+  source.addEventListener("ring", hears(() => refetch("ring")));
   source.addEventListener("change", hears(({ data }) => refetch(JSON.parse(data).topic)));
   source.onerror = lost;
 }

@@ -61,7 +61,7 @@ function unfilled(form, text) {
   return names.length > 0;
 }
 
-export function submit(form) {
+export function submit(form, button) {
   const text = form.elements.text.value.trim();
   const image = form.elements.image?.files[0];
   if (performance.now() - (taps.get(form) ?? -Infinity) < DOUBLE_TAP_MS) return;
@@ -70,6 +70,7 @@ export function submit(form) {
   const key = uuid();
   form.elements.key.value = key;
   const send = { key, text, via: form.dataset.send, action: form.action, body: new FormData(form) };
+  if (button?.name) send.body.set(button.name, button.value);
   pend(send, text || image.name);
   if (form.matches("[data-composer]")) {
     forget(form.elements.text);
@@ -84,7 +85,7 @@ export function submit(form) {
 export function sending() {
   on("submit", "form[data-send]", (event, form) => {
     event.preventDefault();
-    if (form.dataset.send !== "copy") submit(form);
+    if (form.dataset.send !== "copy") submit(form, event.submitter);
   });
   on("change", "[name=image]", (_, input) => {
     one("[data-picked]", input.form).textContent = input.files[0]?.name || "";

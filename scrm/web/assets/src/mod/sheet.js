@@ -16,12 +16,23 @@ export function edit(card) {
   one("#sheet-miss span").textContent = t("还没填：{names}", { names: card.dataset.missing });
   one("[data-go]", form).hidden =
     source.dataset.send === "copy" || (source.dataset.send === "jssdk" && !document.documentElement.matches(".sdk"));
+  outlook(form);
   sheet.showModal();
   const area = form.elements.text;
   const at = missing.length ? area.value.indexOf(missing[0]) : -1;
   area.focus();
   area.setSelectionRange(at < 0 ? area.value.length : at, at < 0 ? area.value.length : at + missing[0].length);
   return true;
+}
+
+/** How it would go out, and a better time, as the page says it. */
+function outlook(form) {
+  const line = one("#line");
+  const later = one("[data-later]", form);
+  one("[data-line]", form).textContent = line?.textContent || "";
+  later.value = line?.dataset.at || "";
+  later.hidden = !later.value || form.dataset.send !== "api";
+  later.textContent = later.dataset.later.replace("{when}", line?.dataset.when || "");
 }
 
 export function sheets() {

@@ -7,6 +7,7 @@ import { feeds } from "./feed.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
 import { copying } from "./page.js";
+import { ringing } from "./ring.js";
 import { sending } from "./send.js";
 import { sheets } from "./sheet.js";
 import { tabs } from "./tabs.js";
@@ -15,5 +16,5 @@ import { typing } from "./typing.js";
 
 export function start() {
   document.documentElement.classList.add("on");
-  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live, typing, seen]) module();
+  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live, typing, seen, ringing]) module();
 }
