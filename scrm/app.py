@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from aiohttp import web
 from connectors.kit.buckets import Buckets
 from connectors.kit.http import Guard
 from scrm import db as database
+from scrm.accounts import pulse
 from scrm.accounts import service as accounts
 from scrm.accounts import store as account_store
 from scrm.accounts.service import Directory, Plugged
@@ -22,6 +24,8 @@ from scrm.bus.hub import Bus
 from scrm.bus.links import Links, linked
 from scrm.contract import Context
 from scrm.db import Database, utcnow
+from scrm.desk import manners
+from scrm.errors import Unavailable
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline, Wakes
@@ -31,15 +35,35 @@ from scrm.seal import Vault, open_vault
 from scrm.settings import Settings
 from scrm.spool.host import Spool, spooling
 from scrm.spool.intake import SpooledInbox
-from scrm.tokens import SharedTokens
-from scrm.web import auth, gallery, hands, hooks, inbox, ops, sidebar, stream, visitor
+from scrm.tokens import NotedTokens, SharedTokens
+from scrm.web import (
+    about,
+    admin,
+    auth,
+    catalog,
+    deeds,
+    gallery,
+    groups,
+    hands,
+    hooks,
+    inbox,
+    media,
+    ops,
+    outward,
+    ringing,
+    search,
+    sidebar,
+    stream,
+    visitor,
+)
 from scrm.web.api import openapi
 from scrm.web.house import HOUSE, House
 from scrm.web.limits import Limits
 from scrm.web.metrics import Metrics
 from scrm.web.render import Renderer
 from scrm.web.routes import Route, guard, mount, verify
-from scrm.worker import Wake, Worker, finish
+from scrm.worker import Wake, Worker, finish, reindexing
+from scrm.worker.hearing import Listen
 
 log = structlog.get_logger()
 
@@ -48,18 +72,31 @@ TENANT = 1
 #: Larger than any callback or form of ours; uploads of pictures are the biggest.
 _CLIENT_MAX = 3 * 1024 * 1024
 _SHUTDOWN_S = 4.0
+#: An hour of talk takes minutes to recognise.
+_HEARING_S = 300.0
+#: How often the counts of this process join those of the others.
+_BEAT_S = 5.0
 
 ROUTES: tuple[Route, ...] = (
     *hooks.ROUTES,
     *auth.ROUTES,
     *sidebar.ROUTES,
+    *outward.ROUTES,
+    *about.ROUTES,
+    *groups.ROUTES,
+    *ringing.ROUTES,  # before `/inbox/{cid}`
     *inbox.ROUTES,
     *hands.ROUTES,
+    *catalog.ROUTES,
     *stream.ROUTES,
     *visitor.ROUTES,
+    *media.ROUTES,
+    *search.ROUTES,
     *openapi.ROUTES,
     *ops.ROUTES,
     *gallery.ROUTES,
+    *admin.ROUTES,
+    *deeds.ROUTES,
 )
 
 
@@ -114,6 +151,9 @@ async def running(
             await accounts.add_all(conn, extra, now=utcnow())
         async with db.read(TENANT) as conn:
             await directory.load(conn)
+        if work:
+            async with db.begin(TENANT) as conn:
+                await reindexing.begin(conn)
         service = _assemble(settings, db, directory, wire, links, metrics, spool)
         task = (
             asyncio.create_task(service.worker.run(_pipeline(settings, service)), name="worker")
@@ -146,6 +186,7 @@ async def _spooled(settings: Settings, db: Database, metrics: Metrics) -> AsyncI
 async def _upkeep(settings: Settings, house: House) -> AsyncIterator[None]:
     """What a process does besides serving: drain the spool, keep room on the disk."""
     chores = [asyncio.create_task(Reserve(Path(settings.data_dir), settings.reserve_mb << 20).watch())]
+    chores.append(asyncio.create_task(_beating(house), name="pulse"))
     if house.spool is not None:
         ids = lambda: [t.tenant_id for t in house.directory.tenants]  # noqa: E731
         chores.append(asyncio.create_task(house.spool.run(ids), name="spool"))
@@ -155,6 +196,37 @@ async def _upkeep(settings: Settings, house: House) -> AsyncIterator[None]:
         for chore in chores:
             chore.cancel()
         await asyncio.wait(chores)
+        await beat(house)
+
+
+async def _beating(house: House) -> None:
+    """Write down every few seconds how busy the accounts are."""
+    swept = utcnow()
+    while True:
+        await asyncio.sleep(_BEAT_S)
+        await beat(house)
+        if (now := utcnow()) - swept > pulse.SLOT:
+            swept = now
+            with suppress(Unavailable):
+                for tenant in house.directory.tenants:
+                    async with house.db.begin(tenant.tenant_id) as conn:
+                        await account_store.sweep_beats(conn, before=now - pulse.KEPT)
+
+
+async def beat(house: House) -> None:
+    """Write down what this process has counted."""
+    held = house.directory.pulse
+    tokens = held.take_tokens()
+    for tenant_id, beats in held.take().items():
+        try:
+            async with house.db.begin(tenant_id) as conn:
+                await account_store.add_beats(conn, beats)
+        except Unavailable:
+            held.give_back(beats)
+    for tenant_id, until in tokens.items():
+        with suppress(Unavailable):  # the next token will say it again
+            async with house.db.begin(tenant_id) as conn:
+                await accounts.note_tokens(conn, until, now=utcnow())
 
 
 def _assemble(
@@ -170,9 +242,14 @@ def _assemble(
 
     def context(plugged: Plugged, now: datetime) -> Context:
         account = plugged.account
-        return Context(account=account, http=wire.http(account), tokens=tokens.of(account.tenant_id), now=now)
+        noted = partial(directory.pulse.token, account.tenant_id, account.account_id)
+        kept = NotedTokens(tokens.of(account.tenant_id), noted)
+        return Context(account=account, http=wire.http(account), tokens=kept, now=now)
 
     box = _inbox(settings, db, spool, lambda: wakes["settle"]())
+    box.counted = lambda tenant, ident, at, number: directory.pulse.count(
+        tenant, ident, "received", at, number
+    )
     worker = Worker(
         db=db,
         directory=directory,
@@ -182,10 +259,15 @@ def _assemble(
         max_attempts=settings.max_attempts,
         effect_max_age_s=settings.effect_max_age_s,
         return_wait_s=settings.return_wait_s,
+        manners=manners.of(settings),
+        lag_alarm=timedelta(hours=settings.lag_alarm_h),
+        listen=_listener(settings, wire),
+        media_max_mb=settings.media_max_mb,
     )
     wakes = waking(worker, bus)
     house = House(
         settings=settings,
+        manners=manners.of(settings),
         db=db,
         directory=directory,
         inbox=box,
@@ -196,6 +278,7 @@ def _assemble(
         context=context,
         wake_send=wakes["send"],
         wake_react=wakes["react"],
+        wake_due=wakes["due"],
         spool=spool,
         limits=_limits(db, links),
     )
@@ -204,6 +287,17 @@ def _assemble(
             "front-end assets missing: pages work but plainly; reinstall with Node reachable to build them"
         )
     return Service(app=web_app(house), house=house, worker=worker, wakes=wakes, bus=bus)
+
+
+def _listener(settings: Settings, wire: Guard) -> Listen | None:
+    """Speech recognition as configured: a file goes there, words come back."""
+    if not settings.asr_url:
+        return None
+    http = wire.named(settings.asr_url)
+    headers = {"Authorization": f"Bearer {settings.asr_key}"} if settings.asr_key else {}
+    return lambda media: http.upload(
+        settings.asr_url, params={}, media=media, timeout_s=_HEARING_S, headers=headers, field="file"
+    )
 
 
 def _limits(db: Database, links: Links) -> Limits:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 from scrm import db, inbox, outbox
-from scrm.accounts import rules
+from scrm.accounts import probing, rules
+from scrm.accounts.health import Health, healths
 from scrm.accounts.service import connector
 from scrm.app import TENANT, Service, running
-from scrm.contract import Finding, Probes, Severity
+from scrm.contract import Finding, Severity
 from scrm.db import utcnow
 from scrm.errors import ScrmError
 from scrm.playbook.service import Library
@@ -101,23 +103,41 @@ async def _live(settings: Settings) -> AsyncIterator[Finding]:
                 yield found
             async with house.db.read(TENANT) as conn:
                 waiting, going = await inbox.counts(conn), await outbox.counts(conn)
+                behind = await inbox.lags(conn, now=await conn.now())
             if waiting["quarantined"]:
                 yield _warn(f"有 {waiting['quarantined']} 条消息没能处理，修好后用 scrm replay 重放。")
             if going["dead"] or going["unknown"]:
                 yield _warn(f"有 {going['dead']} 条发送失败、{going['unknown']} 条结果不明，请在会话里查看。")
-            accounts = house.directory.all(TENANT)
-            if not accounts:
+            for lag in (one for one in behind if one.behind >= timedelta(hours=settings.lag_alarm_h)):
+                yield _error(f"账号 {_slug(service, lag.account_id)}：{lag.sentence}")
+            async with house.db.read(TENANT) as conn:
+                known = await healths(conn, house.directory.all(TENANT), now=utcnow())
+            if not known:
                 yield _warn("还没有配置任何账号：见 docs/quickstart.md，或运行 scrm demo。")
-            for plugged in accounts:
-                url = f"{house.settings.url}/hooks/{plugged.account.slug}"
-                yield _ok(f"账号 {plugged.account.slug}（{plugged.title}）：回调地址 {url}")
-                if isinstance(plugged.plug, Probes):
-                    for found in await plugged.plug.probe(house.context(plugged, utcnow())):
-                        yield Finding(
-                            severity=found.severity, sentence=f"账号 {plugged.account.slug}：{found.sentence}"
-                        )
+            for health in known:
+                async for found in _account(service, health):
+                    yield found
     except ScrmError as error:
         yield _error(error.sentence)
+
+
+async def _account(service: Service, health: Health) -> AsyncIterator[Finding]:
+    """What the card of the account shows, and its self-test."""
+    house, plugged = service.house, health.plugged
+    slug = plugged.account.slug
+    yield _ok(f"账号 {slug}（{plugged.title}）：回调地址 {house.settings.url}/hooks/{slug}")
+    for alarm in health.alarms:
+        yield _error(f"账号 {slug}：{alarm.sentence}")
+    for job in health.failing[:3]:
+        yield _warn(f"账号 {slug}：试了 {job.attempts} 次还没成：{job.error}")
+    ctx = house.context(plugged, utcnow())
+    for found in await probing.findings(plugged, ctx, health, house.settings.url):
+        yield Finding(severity=found.severity, sentence=f"账号 {slug}：{found.sentence}")
+
+
+def _slug(service: Service, account_id: int) -> str:
+    accounts = service.house.directory.all(TENANT)
+    return next((p.account.slug for p in accounts if p.account.account_id == account_id), str(account_id))
 
 
 async def _wires(settings: Settings, service: Service) -> Finding | None:

@@ -35,8 +35,22 @@ class Settings:
     connections_per_address: int
     settle_rows: int
     max_attempts: int
+    media_max_mb: int
     effect_max_age_s: int
+    lag_alarm_h: int
+    asr_url: str
+    asr_key: str = field(repr=False)
     return_wait_s: int
+    quiet_hours: str
+    business_hours: str
+    marketing_per_day: int
+    marketing_per_month: int
+    marketing_household_per_day: int
+    marketing_household_per_month: int
+    sop_per_day: int
+    sop_per_month: int
+    sop_household_per_day: int
+    sop_household_per_month: int
     session_h: int
     secure_cookies: bool
     dev_pages: bool

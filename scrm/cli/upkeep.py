@@ -7,7 +7,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from scrm import bench, db, inbox, shapes
+from scrm import bench, db, inbox, shapes, works
 from scrm.app import TENANT, opened
 from scrm.check import findings
 from scrm.cli.line import Commands, add, say
@@ -44,6 +44,18 @@ async def replay(args: argparse.Namespace, configured: Settings) -> int:
     return 0
 
 
+async def list_jobs(_args: argparse.Namespace, configured: Settings) -> int:
+    """The newest long jobs with their progress."""
+    async with opened(configured) as (base, directory), base.read(TENANT) as conn:
+        slugs = {p.account.account_id: p.account.slug for p in directory.all(TENANT)}
+        for one in await works.page(conn, limit=50):
+            of = f"/{one.total}" if one.total is not None else ""
+            where = slugs.get(one.account_id or 0, "-")
+            ident = base.vault.public("job", one.job_id)
+            say(f"{ident}\t{one.kind}\t{where}\t{one.state}\t{one.done}{of}\t{one.error}")
+    return 0
+
+
 async def run_bench(args: argparse.Namespace, _configured: Settings) -> int:
     database = args.database or os.environ.get("SCRM_BENCH_DATABASE_URL", "")
     return await bench.run(args.names, Path(args.json) if args.json else None, database=database, say=say)
@@ -59,6 +71,7 @@ def commands(to: Commands) -> None:
     add(to, "check", check, "Diagnose configuration, connectors and queues, in sentences")
     one = add(to, "replay", replay, "Put quarantined rows back to the start")
     one.add_argument("--id", action="append", default=[], help="only these rows (ids as the API shows them)")
+    add(to, "jobs", list_jobs, "List long jobs (sync, replay, import) with their progress")
     one = add(to, "bench", run_bench, "Measure; each bench prints a ratio to a bound of the same run")
     one.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(bench.NAMES)} (default: all)")
     one.add_argument("--json", metavar="FILE", help="also write the figures to FILE")
