@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from scrm import db
-from scrm.bench import flow, history, ingest, live, react, settle, text, timeline
+from scrm.bench import flow, history, ingest, live, react, receive, settle, text, timeline, welcome
 from scrm.bench.ground import Figures
 from scrm.bench.site import demand_empty
 from scrm.errors import BadInput
@@ -32,11 +32,13 @@ async def _text(*, database: str) -> Figures:  # noqa: ARG001 - it has nothing t
 
 
 _BENCHES: Mapping[str, _Bench] = {
+    "receive": receive.run,
     "ingest": ingest.run,
     "settle": settle.run,
     "react": react.run,
     "flow": flow.run,
     "live": live.run,
+    "welcome": welcome.run,
     "timeline": timeline.run,
     "history": history.run,
     "text": _text,

@@ -22,6 +22,7 @@ from scrm.contract import Handle, Link
 from scrm.db import Database, utcnow
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
+from scrm.identity.rules import address
 
 #: Events of a person with a usual history, and of one with ten times as much.
 SHORT, LONG = 200, 2_000
@@ -35,7 +36,9 @@ _EVENT = (
 )
 _COLUMNS = _EVENT.split(", ")
 _LINKS = (
-    "INSERT INTO event_node SELECT tenant_id, node_id, at, seq, event_id, account_id, 'actor' "
+    "INSERT INTO event_node (tenant_id, node_id, at, seq, event_id, account_id, part, genre) "
+    "SELECT tenant_id, node_id, at, seq, event_id, account_id, 'actor', "
+    "CASE WHEN event_id % 50 = 0 THEN 'file' ELSE 'talk' END "
     "FROM event WHERE node_id IS NOT NULL ORDER BY tenant_id, node_id, at, seq, event_id"
 )
 _INDEXES_SQLITE = (
@@ -45,7 +48,11 @@ _INDEXES_POSTGRES = (
     "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'event' AND schemaname = 'public' "
     "AND indexname NOT IN (SELECT conname FROM pg_constraint) ORDER BY indexname"
 )
+#: Half of what is said is this; the rest is told apart by a few words, some of them rare.
 _SAID = "老师您好，想问一下周末的课还有名额吗？"
+_MORE = ("太贵了，能便宜点吗", "孩子三年级数学跟不上怎么办", "我再和孩子爸爸商量一下", "作业发一下")
+#: One event in so many says this.
+RARE, RARE_EVERY = "请问能开发票吗", 20_000
 #: At so many microseconds the first event happened; the next ones a second apart.
 _BEGAN = 1_700_000_000_000_000
 
@@ -65,7 +72,7 @@ async def gather(db: Database, size: int) -> Crowd:
     sightings = [_sighting(number, now) for number in range(2 * size)]
     async with db.begin(TENANT) as conn:
         made = (await identity.resolve(conn, sightings, now)).nodes
-        mine = [[made[identity.address(h)] for h in s.handles] for s in sightings]
+        mine = [[made[address(h)] for h in s.handles] for s in sightings]
         persons = await nodes.persons_of(conn, made.values())
     known = {persons[group[0]]: group for group in mine}
     everybody = list(known)
@@ -167,4 +174,10 @@ def _rows(owners: dict[int, int], count: int) -> Iterator[tuple[Any, ...]]:
         at, node = _BEGAN + number * 1_000_000, owners.get(number, 1 + number * 7919 % others)
         key = f"msg:{number:019d}"
         head = (TENANT, 10**9 + number, 1, key, 1, "message.text", "in")
-        yield *head, at, number, _SAID, body, node, node, number, at
+        yield *head, at, number, _said(number), body, node, node, number, at
+
+
+def _said(number: int) -> str:
+    if number % RARE_EVERY == 7:
+        return RARE
+    return _SAID if number % 2 else _MORE[number // 2 % len(_MORE)]

@@ -15,12 +15,14 @@ from typing import Any
 import asyncpg
 
 from scrm.app import TENANT
+from scrm.bench import finding
 from scrm.bench.bound import plain
 from scrm.bench.crowd import NODES, Crowd, gather, load
 from scrm.bench.ground import Figures, quantile
 from scrm.bench.site import Site, service, site
 from scrm.db import Database
 from scrm.identity import store as identity
+from scrm.timeline.genres import Genre
 from scrm.timeline.store import events
 
 EVENTS, PAGE, PERSONS = 2_000_000, 50, 8
@@ -61,6 +63,8 @@ async def run(count: int = 0, *, database: str = "") -> Figures:
         loaded, took = await load(place, crowd, wanted or EVENTS, exactly=bool(wanted))
         short, long = await pages_by_turns(one.house.db, crowd, rounds=_ROUNDS)
         raw = await _raw_pages(place, crowd.short)
+        shelf, longer_shelf = await shelves_by_turns(one.house.db, crowd, rounds=_ROUNDS)
+        found = await finding.measured(place, one.house.db, crowd)
     ours, longer, bound = (statistics.median(times) for times in (short, long, raw))
     return {
         "events": loaded,
@@ -76,26 +80,38 @@ async def run(count: int = 0, *, database: str = "") -> Figures:
         "aim": 0.5,
         "history_10x_costs": round(longer / ours, 2),
         "history_10x_bar": 1.3,
+        "files_page_us": round(statistics.median(shelf) * 1e6),
+        "files_page_10x_costs": round(statistics.median(longer_shelf) / statistics.median(shelf), 2),
+        **found,
     }
 
 
-async def pages_by_turns(db: Database, crowd: Crowd, *, rounds: int) -> tuple[list[float], list[float]]:
+async def shelves_by_turns(db: Database, crowd: Crowd, *, rounds: int) -> tuple[list[float], list[float]]:
+    """The same for a page of files alone, of which there is one in fifty events."""
+    return await pages_by_turns(db, crowd, rounds=rounds, genres=("file",))
+
+
+async def pages_by_turns(
+    db: Database, crowd: Crowd, *, rounds: int, genres: tuple[Genre, ...] = ()
+) -> tuple[list[float], list[float]]:
     """Seconds a page of a short history takes, and of a long one; by turns: both meet the same noise."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(-1, rounds):  # the first round warms caches and connections
         for pair in zip(crowd.short, crowd.long, strict=True):
             for person, taken in zip(pair, times, strict=True):
-                took = await _page(db, person)
+                took = await _page(db, person, genres)
                 if number >= 0:
                     taken.append(took)
     return times
 
 
-async def _page(db: Database, person: int) -> float:
+async def _page(db: Database, person: int, genres: tuple[Genre, ...]) -> float:
     """From the person's id to the rows, in a snapshot of its own."""
     began = perf_counter()
     async with db.read(TENANT) as conn:
-        await events.page(conn, await identity.intervals(conn, person), before=None, limit=PAGE)
+        await events.page(
+            conn, await identity.intervals(conn, person), before=None, limit=PAGE, genres=genres
+        )
     return perf_counter() - began
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from scrm import bench
 from scrm.app import TENANT
-from scrm.bench import flow, ground, history, ingest, live, react, settle, text, timeline
+from scrm.bench import flow, ground, history, ingest, live, react, receive, settle, text, timeline, welcome
 from scrm.bench.crew import crew
 from scrm.bench.crowd import gather, load
 from scrm.bench.ground import Figures
@@ -147,7 +147,9 @@ async def test_timeline_loads_as_many_events_as_asked_for(
     figures = await timeline.run(database=place)
 
     assert figures["events"] == 20_000
-    assert keeps(figures, "page_us", "raw_page_us", "history_10x_costs")
+    assert keeps(figures, "page_us", "raw_page_us", "history_10x_costs", "files_page_10x_costs")
+    searches = ("often", "rarely", "two_words", "one_person")
+    assert keeps(figures, *(f"search_{name}_us" for name in searches))
 
 
 async def test_history_compares_answers_pages_and_merges(place: str) -> None:
@@ -281,3 +283,17 @@ def test_wrk_speaks_in_one_line_or_the_bench_stops() -> None:
 def test_a_quantile_is_a_value_that_was_measured() -> None:
     assert ground.quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert ground.quantile([1.0], 0.95) == 1.0
+
+
+def test_what_receiving_costs_is_measured_for_every_channel_that_is_called() -> None:
+    figures = receive.measure()
+
+    assert keeps(figures, "wechat_oa_us", "wecom_us", "orders_us")
+    assert figures["dearest"] in {name.removesuffix("_us") for name in figures}
+
+
+async def test_a_welcome_is_timed_while_customers_are_taken_over(place: str) -> None:
+    figures = await welcome.run(database=place, customers=60, contacts=2, pace_s=0.0)
+
+    assert keeps(figures, "calm_p50_s", "busy_p50_s", "busy_max_s", "sync_per_s")
+    assert figures["customers"] == 60
