@@ -11,12 +11,14 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from connectors.kit.world import World, live
-from scrm.demo import reps
+from scrm.demo import family, reps
 from scrm.demo.stage import Stage, staged
 from scrm.settings import Settings
 
 _RUSH_S, _RUSH_PACE_S = 12.0, 0.8
 _FRIENDS = 8
+#: How long a telephone rings, and how long they talk.
+_RINGS_S = 3.0
 
 
 async def run(
@@ -46,7 +48,9 @@ def _words(stage: Stage) -> str:
         "小橡树教育的一组销售正在工作（全部是本机模拟，不需要任何账号）：",
         f"  坐席桌面   {stage.url}/inbox      用企业微信登录，选一位同事",
         f"  侧边栏     {stage.url}/s",
+        f"  管理后台   {stage.url}/admin      用企业微信登录，选“管理员”",
         f"  客户手机   {stage.phones_url}     在这里以客户身份说话",
+        f"  电话交换机 {stage.platforms['hotline']}     给同事打一个电话，看来电弹屏",
         f"  学校网站   {stage.platforms['shop']}     右下角就是嵌入的在线客服，可以登录成一位客户",
         f"  接口文档   {stage.url}/api/v1/openapi.json",
         "你以谁的身份登录，谁就由你来回复；其余同事照常工作。按 Ctrl-C 结束。",
@@ -58,6 +62,7 @@ async def _play(stage: Stage, pace_s: float, seed: int) -> None:
     """The first seconds go fast, so that the queue is full when the page opens; then life is normal."""
     rng, begin = random.Random(seed), time.monotonic()
     await _befriend(stage.world, rng)
+    await family.live(stage, family.family(stage.world), pause_s=_RINGS_S)
 
     def pace() -> float:
         return _RUSH_PACE_S if time.monotonic() - begin < _RUSH_S else pace_s

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 from connectors.kit.phones import phones
-from connectors.kit.world import World
+from connectors.kit.world import STAFF, Staff, World
 from scrm.accounts import service as accounts
 from scrm.app import TENANT, Service, running
 from scrm.contract import Account
@@ -25,14 +27,22 @@ from scrm.web.serving import listening
 COMPANY = "小橡树"
 TEAM = "课程一组"
 APP_ID, CORP_ID = "wxdemo00000000001", "wwdemo00000000001"
-#: (slug, channel, name, own settings); each runs on a loopback port of its own.
+#: The app, the site and the order system share their members.
+USERS = "oak"
+#: (slug, channel, name, own settings); those with a simulator run on a loopback port of their own.
 CAST: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("school-oa", "wechat_oa", "小橡树课堂", {"app_id": APP_ID}),
     ("school-kf", "wecom_kf", "小橡树客服", {"corp_id": CORP_ID}),
     ("school", "wecom", "小橡树教育", {"corp_id": CORP_ID, "agent_id": "1000002"}),
-    ("shop", "webchat", "小橡树网校", {}),
+    ("archive", "wecom_archive", "会话存档", {"corp_id": CORP_ID, "library": "simulator"}),
+    ("shop", "webchat", "小橡树网校", {"users": USERS}),
+    ("school-app", "segment", "小橡树 App", {"users": USERS}),
+    ("hotline", "calls", "招生热线", {"corp_id": CORP_ID}),
+    ("mall", "orders", "教务系统", {"users": USERS}),
 )
-ROLES = ("rep", "rep", "rep", "lead")
+ROLES = ("rep", "rep", "rep", "lead", "admin")
+#: Looks after the channels; the others talk with customers.
+ADMIN = Staff(userid="GuanLiYuan", name="管理员")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,8 @@ class Stage:
     phones_url: str
     #: Base URL of each simulated platform by account slug.
     platforms: dict[str, str]
+    #: Every account with its secrets, by slug.
+    accounts: dict[str, Account]
     #: Vendor user id -> staff id, in the order of `world.staff`.
     team: dict[str, int]
 
@@ -51,13 +63,15 @@ class Stage:
 async def staged(settings: Settings, *, seed: int = 7, people: int = 24) -> AsyncIterator[Stage]:
     """Everything on loopback, started and stopped together. Port 0 in the settings takes any free one."""
     settings = replace(settings, host="127.0.0.1", port=_port(settings.port), company=COMPANY)
-    world = World(random.Random(seed), people=people)
+    world = World(random.Random(seed), people=people, staff=(*STAFF, ADMIN))
     async with AsyncExitStack() as stack:
-        platforms, given = {}, []
+        platforms, given, made = {}, [], {}
         for slug, channel, name, own in CAST:
-            one = _secrets(slug, channel, name, own)
-            base = await _platform(stack, world, one, f"{settings.url}/hooks/{slug}")
-            platforms[slug] = base
+            simulator = _simulator(channel)
+            made[slug] = one = _secrets(slug, channel, name, own, simulator)
+            base = await _platform(stack, world, one, simulator, f"{settings.url}/hooks/{slug}")
+            if base:
+                platforms[slug] = base
             given.append(_settings_of(one, base))
         phones_port = await stack.enter_async_context(listening(phones(world), "127.0.0.1", 0))
         service = await stack.enter_async_context(running(settings))
@@ -69,21 +83,40 @@ async def staged(settings: Settings, *, seed: int = 7, people: int = 24) -> Asyn
             url=settings.url,
             phones_url=f"http://127.0.0.1:{phones_port}/phones",
             platforms=platforms,
+            accounts=made,
             team=team,
         )
 
 
-def _secrets(slug: str, channel: str, name: str, own: dict[str, str]) -> Account:
+def _simulator(channel: str) -> ModuleType | None:
+    """None for a channel of which nothing needs to be simulated: whoever calls it is part of the play."""
+    name = f"connectors.{channel}.simulator"
+    return import_module(name) if find_spec(name) else None
+
+
+def _secrets(
+    slug: str, channel: str, name: str, own: dict[str, str], simulator: ModuleType | None
+) -> Account:
     """Fresh secrets at every start: nothing of the demo is worth stealing, or known beforehand."""
-    aes_key = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    keys = {"token": secrets.token_hex(12), "aes_key": aes_key, "secret": secrets.token_hex(16)}
+    keys = {
+        "token": secrets.token_hex(12),
+        "aes_key": base64.b64encode(secrets.token_bytes(32)).decode().rstrip("="),
+        "secret": secrets.token_hex(16),
+        "write_key": secrets.token_hex(16),
+    }
+    if simulator is not None and hasattr(simulator, "fresh_keys"):
+        keys["private_keys"] = simulator.fresh_keys()
     return Account(
         tenant_id=TENANT, account_id=0, slug=slug, channel=channel, name=name, options=own, secrets=keys
     )
 
 
-async def _platform(stack: AsyncExitStack, world: World, account: Account, hooks_url: str) -> str:
-    simulator = import_module(f"connectors.{account.channel}.simulator")
+async def _platform(
+    stack: AsyncExitStack, world: World, account: Account, simulator: ModuleType | None, hooks_url: str
+) -> str:
+    """Where the platform of this account is simulated; "" when nothing of it is."""
+    if simulator is None:
+        return ""
     app = simulator.simulate(world, account, hooks_url)
     return f"http://127.0.0.1:{await stack.enter_async_context(listening(app, '127.0.0.1', 0))}"
 
@@ -91,6 +124,7 @@ async def _platform(stack: AsyncExitStack, world: World, account: Account, hooks
 def _settings_of(account: Account, base: str) -> dict[str, object]:
     """As an admin would write them, with the simulated platform in the place of the real one."""
     own = {**account.options, **account.secrets, "api_base": base, "oauth_base": base, "origins": base}
+    own["recordings_base"] = base
     needed = {need.name for need in accounts.connector(account.channel).NEEDS}
     kept = {name: value for name, value in own.items() if name in needed}
     return {"slug": account.slug, "channel": account.channel, "name": account.name, **kept}

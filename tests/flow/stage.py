@@ -163,7 +163,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, url: str = "", *, shut: Collection[str] = ()) -> AsyncIterator[Stage]:
+async def staged(
+    folder: Path,
+    url: str = "",
+    *,
+    shut: Collection[str] = (),
+    channels: Mapping[str, tuple[str, dict[str, str]]] = CHANNELS,
+) -> AsyncIterator[Stage]:
     """Everything on loopback, stopped together; the doors of the vendors in `shut` are still closed."""
     configured = settings.load(
         env={}, data_dir=str(folder), database_url=url, port=free_port(), company="小橡树"
@@ -171,7 +177,7 @@ async def staged(folder: Path, url: str = "", *, shut: Collection[str] = ()) -> 
     world = World(random.Random(7))
     async with AsyncExitStack() as stack:
         vendors, given = {}, []
-        for slug, (channel, options) in CHANNELS.items():
+        for slug, (channel, options) in channels.items():
             secrets = {"token": TOKEN, "aes_key": AES_KEY, "secret": SECRET}
             vendors[slug] = await _vendor(
                 stack, world, _account(slug, channel, options, secrets), configured.url
@@ -179,7 +185,9 @@ async def staged(folder: Path, url: str = "", *, shut: Collection[str] = ()) -> 
             if slug not in shut:
                 await vendors[slug].open()
             base = f"http://127.0.0.1:{vendors[slug].port}"
-            given.append({"slug": slug, "channel": channel, **options, **secrets, "api_base": base})
+            known = {need.name for need in accounts.connector(channel).NEEDS}
+            own = {k: v for k, v in {**options, **secrets, "api_base": base}.items() if k in known}
+            given.append({"slug": slug, "channel": channel, **own})
         service = await stack.enter_async_context(running(configured, extra=given))
         await stack.enter_async_context(listening(service.app, "127.0.0.1", configured.port))
         http = await stack.enter_async_context(

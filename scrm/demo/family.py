@@ -1,0 +1,172 @@
+"""One family's story over five channels: registered in the app, asked on the site, added, called, ordered.
+
+Each step is what the real sender would put on the wire: nothing here knows how scrm reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiohttp import ClientSession
+
+from connectors.kit.http import is_loopback, open_session
+from connectors.kit.signed import SIGNATURE, TIMESTAMP, signature
+from connectors.kit.world import Persona, World
+from scrm.db import utcnow
+from scrm.demo.stage import Stage
+
+PRODUCT = {"product": "math-3", "name": "三年级数学春季班", "quantity": 1, "amount": 398_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    mother: Persona
+    father: Persona
+
+    @property
+    def user(self) -> str:
+        """The mother's id in the school's app, the same as on its site."""
+        return f"member-{self.mother.number}"
+
+
+def family(world: World) -> Family:
+    """A mother of the cast, and her husband, whom only WeCom knows."""
+    mother = world.personas[0]
+    father = replace(
+        mother,
+        number=len(world.personas) + 1,
+        name=f"{mother.kid}爸爸",
+        unionid=f"oU{secrets.token_hex(13)}",
+        mood="quiet",
+        channels=frozenset(),
+    )
+    world.personas = (*world.personas, father)
+    return Family(mother=mother, father=father)
+
+
+async def live(stage: Stage, home: Family, *, pause_s: float = 0.0) -> None:
+    """All of it, in order; what is posted is posted twice, as happens. `pause_s`: how long a call rings."""
+    async with open_session(is_loopback) as http:
+        await _registers(stage, home, http)
+        await _asks(stage, home, http)
+        await _meets(stage, home)
+        await _calls(stage, home, http, pause_s)
+        await _orders(stage, home, http)
+
+
+async def _registers(stage: Stage, home: Family, http: ClientSession) -> None:
+    """Segment's batch: gzipped JSON, Basic authentication."""
+    began = utcnow() - timedelta(days=2)
+    batch = [
+        _app_event(home, began, "identify", traits={"name": home.mother.name, "phone": home.mother.mobile}),
+        _app_event(home, began, "track", event="注册成功", properties={"grade": home.mother.grade}),
+        *(
+            _app_event(home, began + timedelta(minutes=n), "page", name="课程页", properties={})
+            for n in range(1, 4)
+        ),
+    ]
+    now = utcnow().isoformat()
+    body = gzip.compress(json.dumps({"batch": batch, "sentAt": now}).encode())
+    key = base64.b64encode(f"{stage.accounts['school-app'].get('write_key')}:".encode()).decode()
+    headers = {
+        "Authorization": f"Basic {key}",
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+    }
+    await _post(http, f"{stage.url}/hooks/school-app/v1/batch", body, headers)
+
+
+def _app_event(home: Family, at: datetime, kind: str, **more: object) -> dict[str, object]:
+    ident = f"{home.user}-{kind}-{int(at.timestamp())}"
+    return {"type": kind, "messageId": ident, "userId": home.user, "timestamp": at.isoformat(), **more}
+
+
+async def _asks(stage: Stage, home: Family, http: ClientSession) -> None:
+    """Signs in at the school's site, whose chat then knows her; the site's cookie stays with the site."""
+    site, chat = stage.platforms["shop"], f"{stage.url}/chat/shop"
+    form = {"number": str(home.mother.number)}
+    async with http.post(f"{site}/login", data=form, allow_redirects=False) as entered:
+        cookie = "; ".join(f"{name}={one.value}" for name, one in entered.cookies.items())
+    async with http.get(f"{site}/chat-token", headers={"Cookie": cookie}) as told:
+        identity = await told.text()
+    headers = {"Origin": site}
+    for step, body in (("session", {}), ("identify", {"identity": identity})):
+        async with http.post(f"{chat}/{step}", json=body, headers=headers) as known:
+            headers["Authorization"] = f"Bearer {(await known.json())['token']}"
+    question = home.mother.words("{kid}{grade}，{subject}跟得上吗？想先了解一下")
+    headers["Idempotency-Key"] = secrets.token_hex(8)
+    for _ in range(2):
+        async with http.post(f"{chat}/messages", json={"text": question}, headers=headers) as answer:
+            answer.raise_for_status()
+
+
+async def _meets(stage: Stage, home: Family) -> None:
+    """The father adds a teacher in WeCom and writes: an encrypted callback, a look-up, the archive."""
+    await stage.world.outlets["school"].meet(home.father, stage.world.staff[0])
+    question = home.mother.words("我是{kid}爸爸，{subject}班一个班多少人？价格能优惠吗？")
+    await stage.world.say(home.father, "archive", question)
+
+
+async def _calls(stage: Stage, home: Family, http: ClientSession, pause_s: float) -> None:
+    """Rings at the teacher's desk, is answered, talks, hangs up: four reports of one call."""
+    exchange, teacher = stage.platforms["hotline"], stage.world.staff[0].userid
+    form = {"number": str(home.mother.number), "agent": teacher, "direction": "in"}
+    async with http.post(f"{exchange}/ring", data=form) as rung:
+        rings = re.search(r"/calls/([\w-]+)/answer", await rung.text())
+    call_id = rings[1] if rings else ""
+    for verb in ("answer", "hangup"):
+        await asyncio.sleep(pause_s)
+        async with http.post(f"{exchange}/calls/{call_id}/{verb}") as done:
+            done.raise_for_status()
+
+
+async def _orders(stage: Stage, home: Family, http: ClientSession) -> None:
+    """The order system: the product, its price, and the order the father pays."""
+    now = utcnow()
+    product = {"type": "product", "id": PRODUCT["product"], "at": now.isoformat(), "name": PRODUCT["name"]}
+    price = {
+        "type": "price",
+        "id": "math-3-standard",
+        "at": now.isoformat(),
+        "product": PRODUCT["product"],
+        "amount": PRODUCT["amount"],
+        "starts": (now - timedelta(days=30)).isoformat(),
+    }
+    order = {
+        "type": "order",
+        "id": f"D{now:%Y%m%d}-0001",
+        "version": 1,
+        "at": (now - timedelta(minutes=5)).isoformat(),
+        "status": "paid",
+        "business_line": "新签",
+        "buyer": {"app_user": home.user, "phone": home.mother.mobile, "name": home.mother.name},
+        "payer": {"unionid": home.father.unionid, "name": home.father.name},
+        "learner": {"id": f"learner-{home.mother.number}", "name": home.mother.kid},
+        "items": [PRODUCT],
+        "coupon": {"code": "SPRING50", "amount": 5_000},
+        "total": 393_000,
+        "paid": 393_000,
+    }
+    await _signed(stage, http, "mall", {"items": [product, price, order]})
+
+
+async def _signed(stage: Stage, http: ClientSession, slug: str, document: Mapping[str, Any]) -> None:
+    body, now = json.dumps(document).encode(), str(int(utcnow().timestamp()))
+    proof = signature(stage.accounts[slug].get("secret"), now, body)
+    headers = {TIMESTAMP: now, SIGNATURE: proof, "Content-Type": "application/json"}
+    await _post(http, f"{stage.url}/hooks/{slug}", body, headers)
+
+
+async def _post(http: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    for _ in range(2):
+        async with http.post(url, data=body, headers=headers) as answer:
+            answer.raise_for_status()
