@@ -180,6 +180,12 @@ class Server:
         assert self._process.returncode == 0, self.said()[-3000:]
         return time.monotonic() - began
 
+    async def died(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        assert self._process is not None
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._process.wait()
+
     async def end(self) -> None:
         """Whatever happened before: no process stays."""
         if self._process is not None and self._process.returncode is None:
