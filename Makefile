@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-BENCH ?= ingest settle react flow live timeline history text
+BENCH ?= receive ingest settle react flow live welcome timeline history text
 # Tests that start whole services and want the machine to themselves; the others share its cores.
-ALONE := tests/chaos tests/e2e tests/bench
+ALONE := tests/chaos tests/clients tests/e2e tests/bench
 # What the editable install builds or reads: when one changes, it is installed again.
 SOURCES := pyproject.toml $(wildcard hatch_build.py) \
 	$(shell find scrm/web/assets -name node_modules -prune -o -type f -print 2>/dev/null)

@@ -9,9 +9,11 @@ import tomllib
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from scrm.contract import Sends
 from scrm.settings import Settings
 from tests.test_architecture import OWN, ROOT, modules
 
@@ -141,36 +143,39 @@ def _readme(folder: Path) -> bool:
     return readme.exists() and len(readme.read_text("utf-8")) > 200
 
 
+#: Functions of a connector in the order of the page: `scrm.contract.powers` explains each.
+POWERS = (
+    "receive", "translate", "poll", "send", "enrich", "media", "upload", "do", "line", "said", "probe",
+    "page", "door", "who", "shown",
+)  # fmt: skip
+
+
 def connectors_page() -> str:
     """The table of docs/connectors.md as the connectors themselves declare it."""
-    powers = (
-        "receive",
-        "translate",
-        "poll",
-        "send",
-        "enrich",
-        "upload",
-        "probe",
-        "page",
-        "door",
-        "who",
-        "shown",
-    )
-    lines = ["| channel | name | powers | replies by API | windows | settings |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| channel | name | powers | replies by API | carries | windows | settings |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for folder in sorted(p.parent for p in (ROOT / "connectors").glob("*/fixtures")):
         plug = import_module(f"connectors.{folder.name}")
-        able = ", ".join(f"`{p}`" for p in powers if hasattr(plug, p))
-        windows = "; ".join(
-            f"{w.count} in {w.seconds // 3600 or w.seconds} {'h' if w.seconds >= 3600 else 's'}"
-            for w in plug.WINDOWS
-        )
+        able = ", ".join(f"`{p}`" for p in POWERS if hasattr(plug, p))
         needs = ", ".join(
             f"`{n.name}`{'' if n.required else '?'}{' (secret)' if n.secret else ''}" for n in plug.NEEDS
         )
         link = f"[`{folder.name}`](../connectors/{folder.name}/README.md)"
-        talks = "yes" if plug.TALKS else "welcome only"
-        lines.append(f"| {link} | {plug.TITLE} | {able} | {talks} | {windows or 'none'} | {needs} |")
+        lines.append(f"| {link} | {plug.TITLE} | {able} | {' | '.join(_outward(plug))} | {needs} |")
     return "\n".join(lines)
+
+
+def _outward(plug: ModuleType) -> tuple[str, str, str]:
+    """Whether one answers through the channel, what it carries as it is, and within what windows."""
+    if not isinstance(plug, Sends):
+        return "no", "", ""
+    windows = "; ".join(
+        f"{w.count} in {w.seconds // 3600 or w.seconds} {'h' if w.seconds >= 3600 else 's'}"
+        for w in plug.WINDOWS
+    )
+    return "yes" if plug.TALKS else "welcome only", ", ".join(sorted(plug.KINDS)), windows or "none"
 
 
 def test_the_connectors_page_says_what_the_connectors_declare() -> None:
