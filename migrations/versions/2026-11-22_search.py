@@ -27,7 +27,7 @@ POSTGRESQL = (
     "CREATE TABLE search_index (tenant_id BIGINT NOT NULL, search_id BIGINT NOT NULL, "
     "words tsvector NOT NULL, PRIMARY KEY (tenant_id, search_id))",
     "CREATE INDEX ix_search_index_words ON search_index USING gin (words)",
-    "CREATE FUNCTION search_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+    "CREATE OR REPLACE FUNCTION search_follows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     "IF TG_OP <> 'INSERT' THEN DELETE FROM search_index WHERE tenant_id = OLD.tenant_id "
     "AND search_id = OLD.search_id; END IF; "
     "IF TG_OP <> 'DELETE' THEN INSERT INTO search_index (tenant_id, search_id, words) VALUES (NEW.tenant_id, "

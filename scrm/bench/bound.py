@@ -84,7 +84,9 @@ def _on_sqlite(path: Path, before: Mapping[str, int], batches: int) -> tuple[int
         tables = {t: old.execute(_picked(t, before[t], "-1")).fetchall() for t in TABLES}
         for pragma in PRAGMAS:
             new.execute(f"PRAGMA {pragma}")
-        for (statement,) in old.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall():
+        # Only what the bound writes, with its indexes: the search index makes tables of its own.
+        shape = "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index')"
+        for statement in (sql for name, sql in old.execute(shape).fetchall() if name in TABLES):
             new.execute(statement)
         began = perf_counter()
         for number in range(batches):

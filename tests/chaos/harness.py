@@ -230,6 +230,14 @@ class Server:
         with closing(sqlite3.connect(self.database)) as raw, raw:
             return raw.execute(sql).fetchall()
 
+    def spooled(self) -> int:
+        """Rows this host still keeps because the database was slow for a moment: durable, and on their way."""
+        spool = Path(self.database).with_name("spool.db")
+        if not spool.exists():
+            return 0
+        with closing(sqlite3.connect(spool)) as raw:
+            return int(raw.execute("SELECT count(*) FROM inbox WHERE state = 'new'").fetchone()[0])
+
     async def _asked(self, sql: str) -> list[tuple[Any, ...]]:
         conn = await asyncpg.connect(self.profile.owner_url, timeout=10, command_timeout=30)
         try:
@@ -512,6 +520,10 @@ def judge(ledger: Ledger, timelines: Mapping[str, Sequence[str]]) -> Findings:
 async def verdict(server: Server, load: Load, http: ClientSession) -> tuple[Findings, int]:
     """What the timelines show once everything is worked off, and how many words they hold."""
     api = Api(server.url, await server.new_token(), http)
+    deadline = time.monotonic() + PATIENCE_S
+    while server.spooled():
+        assert time.monotonic() < deadline, "the spool does not run empty"
+        await asyncio.sleep(0.05)
     await api.drained()
     timelines = await api.timelines()
     return judge(load.ledger, timelines), sum(map(len, timelines.values()))

@@ -221,7 +221,7 @@ async def _lose_answers(desk: BrowserContext) -> None:
     await desk.route("**/send", lose)
 
 
-async def test_a_message_taken_back_is_struck_in_place(house: Floor) -> None:
+async def test_a_message_taken_back_is_marked_in_place_and_a_rep_reads_it_no_more(house: Floor) -> None:
     person = house.customer("wecom_kf")
     desk = await house.desk()
     page = await desk.new_page()
@@ -233,5 +233,7 @@ async def test_a_message_taken_back_is_struck_in_place(house: Floor) -> None:
 
     await house.stage.world.outlets["school-kf"].recall(person, bubble.id)  # type: ignore[attr-defined]
 
-    await expect(page.locator("#bubs s", has_text="这句要撤回")).to_have_count(1)
+    await expect(page.locator("#bubs .tag", has_text="已撤回")).to_have_count(1)
+    await expect(page.locator("#bubs", has_text="发错了")).to_have_count(1)
+    await expect(page.locator("#bubs", has_text="这句要撤回")).to_have_count(0)
     assert house.stage.world.phone(person, OA) == ()
