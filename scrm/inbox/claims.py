@@ -15,7 +15,8 @@ from scrm.errors import Overtaken, Unsealable
 from scrm.inbox.rows import AT_ONCE, BULK, HELD, NORMAL, URGENT, Item, Stage
 from scrm.schema import inbox
 
-#: Bulk may fill this share of a claimed batch while anything else waits.
+#: Bulk may fill this share of a claimed batch, also when nothing else waits: whoever comes meanwhile, like a
+#: new contact to be welcomed, waits for the batch to end.
 _BULK_SHARE = 0.25
 #: Lanes fall into this many shards; a worker holds as many as fill a batch, so that others find some too.
 _SHARDS = 64
@@ -127,7 +128,7 @@ async def claim(
     picked: dict[int, Any] = {}
     for rank in (URGENT, NORMAL, BULK):
         room = limit - len(picked)
-        if rank == BULK and picked:
+        if rank == BULK:
             room = min(room, max(1, int(limit * _BULK_SHARE)))
         if room <= 0:
             break

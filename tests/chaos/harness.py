@@ -231,7 +231,7 @@ class Server:
             return raw.execute(sql).fetchall()
 
     def spooled(self) -> int:
-        """Rows this host still keeps because the database was slow for a moment: durable, and on their way."""
+        """Rows this host still keeps because the database was slow for a moment: on their way."""
         spool = Path(self.database).with_name("spool.db")
         if not spool.exists():
             return 0
