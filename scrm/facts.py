@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from scrm.db import Conn
 from scrm.errors import Unsealable
 from scrm.schema import fact
-from scrm.seal import new_id
+from scrm.seal import close, key_id_of, new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,18 +66,20 @@ async def put_all(conn: Conn, said: Sequence[Said]) -> None:
     known = await _held(conn, newest)
     missing = {place: new_id() for place in sorted(newest) if place not in known}
     if missing:
-        rows = [await _row(conn, ident, newest[place]) for place, ident in missing.items()]
+        rows = await _rows(conn, {ident: newest[place] for place, ident in missing.items()})
         made = {r.fact_id for r in await conn.insert_new(fact, rows, fact.c.fact_id)}
         if len(made) < len(missing):  # another process said it first: its row, our comparison
             lost = {place: newest[place] for place, ident in missing.items() if ident not in made}
             known |= await _held(conn, lost)
-    for place, held in sorted(known.items()):
-        if newest[place].rank >= held.rank:
-            one = _over(held, newest[place])
-            row = await _row(conn, held.fact_id, one)
-            which = sa.and_(fact.c.tenant_id == conn.tenant_id, fact.c.fact_id == held.fact_id)
-            kept = {k: v for k, v in row.items() if k != "body" or not _is_silent(one)}
-            await conn.run(sa.update(fact).where(which).values(kept))
+    newer = {
+        held.fact_id: _over(held, newest[place])
+        for place, held in sorted(known.items())
+        if newest[place].rank >= held.rank
+    }
+    for row in await _rows(conn, newer):
+        which = sa.and_(fact.c.tenant_id == conn.tenant_id, fact.c.fact_id == row["fact_id"])
+        kept = {k: v for k, v in row.items() if k != "body" or not _is_silent(newer[row["fact_id"]])}
+        await conn.run(sa.update(fact).where(which).values(kept))
 
 
 def _is_silent(one: Said) -> bool:
@@ -92,19 +95,16 @@ def _over(held: Said | _Held, one: Said) -> Said:
 
 async def _held(conn: Conn, wanted: Mapping[_Place, Said]) -> dict[_Place, _Held]:
     """Those we have, locked in one order."""
-    c = fact.c
-    stmt = sa.select(c.fact_id, c.account_id, c.kind, c.key, c.rank, c.node_id).where(
+    c, places = fact.c, {_blind(conn, *place): place for place in wanted}
+    # The hash covers account and kind; they are named for the index.
+    stmt = sa.select(c.fact_id, c.key, c.rank, c.node_id).where(
         c.tenant_id == conn.tenant_id,
-        c.account_id.in_({place[0] for place in wanted}),
-        c.kind.in_({place[1] for place in wanted}),
-        c.key.in_(blinded := {_blind(conn, *place): place for place in wanted}),
+        c.account_id.in_({account_id for account_id, _, _ in wanted}),
+        c.kind.in_({kind for _, kind, _ in wanted}),
+        c.key.in_(places),
     )
     rows = await conn.rows(stmt.order_by(c.fact_id).with_for_update())
-    return {
-        blinded[r.key]: _Held(fact_id=r.fact_id, rank=r.rank, node_id=r.node_id)
-        for r in rows
-        if r.key in blinded
-    }
+    return {places[r.key]: _Held(fact_id=r.fact_id, rank=r.rank, node_id=r.node_id) for r in rows}
 
 
 def _blind(conn: Conn, account_id: int, kind: str, key: str) -> str:
@@ -112,21 +112,32 @@ def _blind(conn: Conn, account_id: int, kind: str, key: str) -> str:
     return conn.vault.blind(str(conn.tenant_id), "fact", str(account_id), kind, key).hex()
 
 
-async def _row(conn: Conn, ident: int, one: Said) -> dict[str, Any]:
-    owner = f"node:{one.node_id}" if one.node_id is not None else "tenant"
-    body = json.dumps({"key": one.key, "body": dict(one.body)}, ensure_ascii=False).encode()
-    return {
-        "tenant_id": conn.tenant_id,
-        "fact_id": ident,
-        "account_id": one.account_id,
-        "kind": one.kind,
-        "key": _blind(conn, one.account_id, one.kind, one.key),
-        "node_id": one.node_id,
-        "body": await conn.seal(owner, body, "fact", ident, "body"),
-        "rank": one.rank,
-        "at": one.at,
-        "gone_at": one.at if one.gone else None,
-    }
+async def _rows(conn: Conn, said: Mapping[int, Said]) -> list[dict[str, Any]]:
+    """By id as the table keeps them; every key is had in one go."""
+    keys = await conn.keys_for([_owner(one) for one in said.values()])
+    return [
+        {
+            "tenant_id": conn.tenant_id,
+            "fact_id": ident,
+            "account_id": one.account_id,
+            "kind": one.kind,
+            "key": _blind(conn, one.account_id, one.kind, one.key),
+            "node_id": one.node_id,
+            "body": close(keys[_owner(one)], _packed(one), "fact", ident, "body"),
+            "rank": one.rank,
+            "at": one.at,
+            "gone_at": one.at if one.gone else None,
+        }
+        for ident, one in said.items()
+    ]
+
+
+def _owner(one: Said) -> str:
+    return f"node:{one.node_id}" if one.node_id is not None else "tenant"
+
+
+def _packed(one: Said) -> bytes:
+    return json.dumps({"key": one.key, "body": dict(one.body)}, ensure_ascii=False).encode()
 
 
 async def of_nodes(
@@ -184,8 +195,10 @@ async def some(conn: Conn, account_id: int, kind: str, keys: Collection[str]) ->
 
 async def _opened(conn: Conn, stmt: sa.Select[Any]) -> list[Known]:
     """Those whose key still exists: an erased customer's facts are nobody's."""
-    found = []
-    for r in await conn.rows(stmt):
+    found, rows = [], await conn.rows(stmt)
+    with suppress(Unsealable):  # had in one go; which of them are gone is found out one by one
+        await conn.keys({key_id_of(r.body) for r in rows})
+    for r in rows:
         try:
             said = json.loads(await conn.unseal(r.body, "fact", r.fact_id, "body"))
         except Unsealable:
