@@ -305,7 +305,6 @@ class Pipeline:
             event_id=event.event_id,
             account_id=event.account_id,
             node_id=event.node_id,
-            kind=event.kind,
             body=(await events.bodies(conn, [event]))[event.event_id],
         )
 

@@ -27,7 +27,6 @@ class Told:
     event_id: int
     account_id: int
     node_id: int | None
-    kind: str
     body: Mapping[str, Any]
 
 

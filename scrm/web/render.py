@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
+from scrm.web.attached import yuan
 from scrm.web.views import Boot, Item, Locale, Theme
 
 HERE = Path(__file__).parent
@@ -71,12 +72,6 @@ def waited(since: datetime, now: datetime, words: dict[str, str]) -> str:
     minutes = max(0, int((now - since).total_seconds() // 60))
     unit, n = ("等 {n} 分钟", minutes) if minutes < 60 else ("等 {n} 小时", minutes // 60)
     return words.get(unit, unit).replace("{n}", str(n))
-
-
-def yuan(fen: int) -> str:
-    """`¥3,980` or `¥3,980.50`."""
-    whole, rest = divmod(fen, 100)
-    return f"¥{whole:,}" + (f".{rest:02}" if rest else "")
 
 
 def by_day(items: Iterable[Item], now: datetime, words: dict[str, str]) -> list[tuple[str, str, list[Item]]]:

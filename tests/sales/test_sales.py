@@ -56,7 +56,7 @@ def product(version: int, name: str) -> dict[str, Any]:
 
 async def tell(conn: Conn, *bodies: dict[str, Any]) -> None:
     for number, body in enumerate(bodies):
-        told = Told(event_id=1000 + number, account_id=11, node_id=7, kind="event.order.x", body=body)
+        told = Told(event_id=1000 + number, account_id=11, node_id=7, body=body)
         await service.record(conn, told)
 
 
