@@ -18,8 +18,6 @@ from scrm.inbox import Inbox
 AT_ONCE = 500
 _CHUNK = 1 << 20
 _COLUMNS = 200
-#: More of them are one mistake, told often.
-BAD_SHOWN = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

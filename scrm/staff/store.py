@@ -130,12 +130,6 @@ async def bound(conn: Conn, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str,
     return {(r.scope, r.value): r.staff_id for r in rows if (r.scope, r.value) in wanted}
 
 
-async def names_of(conn: Conn, scope: str, staff_id: int) -> list[str]:
-    """How a vendor calls this member of ours; usually one, at most 20."""
-    c = staff_handle.c
-    stmt = sa.select(c.value).where(c.tenant_id == conn.tenant_id, c.scope == scope, c.staff_id == staff_id)
-    return [r.value for r in await conn.rows(stmt.order_by(c.value).limit(20))]
-
 
 async def add_session(
     conn: Conn, token_hash: bytes, staff_id: int, *, now: datetime, until: datetime
