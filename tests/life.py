@@ -26,7 +26,6 @@ from scrm.push import store as pushed
 from scrm.push.service import Word
 from scrm.sales import service as sales
 from scrm.sales import store as sold
-from scrm.staff import store as staff
 from scrm.staff.rules import Scope
 from scrm.timeline import edits, seeing
 from scrm.timeline.store import conversations, events, hearing, media, ringing, search, tallies
@@ -135,7 +134,6 @@ async def as_admin(conn: Conn, home: House) -> None:
     await inbox.is_idle(conn, ident)
     await jobs.begin(conn, "poll", f"{ident}:s", ident, {"stream": "s", "hint": ""}, at=now)
     await _dead_letters(conn)
-    await staff.names_of(conn, "corp", 1)
 
 
 async def _dead_letters(conn: Conn) -> None:

@@ -130,7 +130,6 @@ async def bound(conn: Conn, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str,
     return {(r.scope, r.value): r.staff_id for r in rows if (r.scope, r.value) in wanted}
 
 
-
 async def add_session(
     conn: Conn, token_hash: bytes, staff_id: int, *, now: datetime, until: datetime
 ) -> None:
