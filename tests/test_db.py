@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import sleep
 
 import pytest
 import sqlalchemy as sa
@@ -205,6 +207,53 @@ async def test_cancelled_while_beginning_the_writer_goes_on(on_file: tuple[Datab
     await _add(db, "next")
     async with db.read(1) as conn:
         assert await _streams(conn) == {"next": "1"}
+
+
+async def test_a_cancelled_reader_lets_go_of_its_connection_only_when_the_statement_ended(
+    on_file: tuple[Database, Path],
+) -> None:
+    """Two threads on one connection of SQLite end the process."""
+    database, _ = on_file
+    begun, ended = threading.Event(), threading.Event()
+
+    def slowly(_sync: sa.Connection) -> None:
+        begun.set()
+        sleep(0.2)
+        ended.set()
+
+    async def look() -> None:
+        async with database.read(1) as conn:
+            await conn._do(slowly)  # noqa: SLF001 - no statement says when its thread is done with it
+
+    looking = asyncio.create_task(look())
+    await asyncio.to_thread(begun.wait)
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+
+    assert ended.is_set()
+
+
+async def test_readers_cancelled_at_any_moment_cost_no_connection(on_file: tuple[Database, Path]) -> None:
+    database, _ = on_file
+
+    async def look() -> int:
+        async with database.read(1) as conn:
+            return int(await conn.scalar(sa.text(_COUNTED)))
+
+    for _ in range(8):
+        looking = [asyncio.create_task(look()) for _ in range(24)]
+        for n, one in enumerate(looking):
+            await asyncio.sleep(0.001 * (n % 3))
+            one.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    assert await asyncio.gather(*(look() for _ in range(24))) == [20_000] * 24
+
+
+_COUNTED = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT max(i) FROM n"
+)
 
 
 async def test_a_database_that_is_locked_is_unavailable_not_broken(on_file: tuple[Database, Path]) -> None:

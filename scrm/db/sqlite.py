@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,15 +73,12 @@ class Sqlite:
 
     @asynccontextmanager
     async def reading(self, _tenant: str) -> AsyncIterator[Run]:
-        loop = asyncio.get_running_loop()
         # A thread that waited for a connection could not serve those who hold one: wait here instead.
-        async with self._reading:
+        async with self._reading, AsyncExitStack() as held:
             with translated():
-                sync = await loop.run_in_executor(self._read_pool, self._snapshot)
-            try:
-                yield partial(self._on, self._read_pool, sync)
-            finally:
-                await asyncio.shield(loop.run_in_executor(self._read_pool, _release, sync))
+                sync = await _finished(self._read_pool, self._snapshot, lost=_release)
+            held.push_async_callback(_finished, self._read_pool, partial(_release, sync))
+            yield partial(self._on, self._read_pool, sync)
 
     watching = reading  # one writer: what was committed does not change under us
 
@@ -93,7 +90,7 @@ class Sqlite:
     async def _on(
         self, pool: ThreadPoolExecutor, sync: sa.Connection, job: Callable[[sa.Connection], T]
     ) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, job, sync)
+        return await _finished(pool, partial(job, sync))
 
     def _snapshot(self) -> sa.Connection:
         sync = self._readers.connect()
@@ -104,14 +101,26 @@ class Sqlite:
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
     async def _certainly(self, job: Callable[[], T]) -> T:
-        """Finish the job even when the caller is cancelled: the lock is not released half-way."""
-        future = asyncio.ensure_future(self._job(job))
-        try:
-            with translated():
-                return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
+        with translated():
+            return await _finished(self._pool, job)
+
+
+async def _finished(
+    pool: ThreadPoolExecutor, job: Callable[[], T], *, lost: Callable[[T], None] | None = None
+) -> T:
+    """Done with it when this returns, also when the caller is cancelled meanwhile.
+
+    A connection that a thread still works on must not be handed to the next: SQLite ends the process for it.
+    `lost` puts away what came of a job whose caller is gone.
+    """
+    future = asyncio.get_running_loop().run_in_executor(pool, job)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        if lost is not None and future.exception() is None:
+            await asyncio.wait([asyncio.get_running_loop().run_in_executor(pool, lost, future.result())])
+        raise
 
 
 def _transacted(writer: sa.Connection, work: Callable[[Visit], T]) -> T:
