@@ -16,10 +16,15 @@ SEALED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "outbox": (("outbox_id",), ("payload",)),
     "event": (("event_id",), ("body",)),
     "node": (("node_id",), ("value", "name")),
+    "node_name": (("node_id", "name_key"), ("name",)),
     "media": (("media_id",), ("content",)),
     "fact": (("fact_id",), ("body",)),
     "event_media": (("event_id", "n"), ("ref", "transcript")),
     "deed": (("deed_id",), ("fields", "result")),
+    "ruling": (("ruling_id",), ("note",)),
+    "appeal": (("appeal_id",), ("text", "answer")),
+    "handover_customer": (("handover_id", "node_id"), ("brief",)),
+    "proposal": (("node_a", "node_b", "class"), ("reasons",)),
     "vendor_token": (("key_hash", "version"), ("token",)),
 }
 _MODULUS = 1 << 256

@@ -28,11 +28,20 @@ class Instant(TypeDecorator[datetime]):
     impl = sa.BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        return None if value is None else (value - _EPOCH) // _MICRO
+    # Both drivers speak plain integers: what is asked for each value of each row goes straight to it.
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
+        return _number
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        return None if value is None else _EPOCH + value * _MICRO
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
+        return _time
+
+
+def _number(value: datetime | None) -> int | None:
+    return None if value is None else (value - _EPOCH) // _MICRO
+
+
+def _time(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + value * _MICRO
 
 
 def table(name: str, *columns: Any, key: Sequence[str], rowid: bool = True) -> sa.Table:

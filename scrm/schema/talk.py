@@ -95,6 +95,8 @@ conversation = table(
     #: given to the rep automatically, and not answered since
     instant("offered_at", nullable=True),
     ident("last_rep_id", nullable=True),
+    #: in the public pool since then: no colleague sees it before they take it, or the customer writes
+    instant("pooled_at", nullable=True),
     sa.UniqueConstraint("tenant_id", "account_id", "node_id", "thread"),
     sa.Index(
         "ix_conversation_waiting",
