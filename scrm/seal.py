@@ -9,6 +9,7 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,9 +47,16 @@ class Vault:
 
     def new_key(self, key_id: int, owner: str) -> tuple[DataKey, bytes]:
         """A fresh data key and its wrapped form, bound to its row and owner."""
+        return self.new_keys({key_id: owner})[owner]
+
+    def new_keys(self, owners: Mapping[int, str]) -> dict[str, tuple[DataKey, bytes]]:
+        """Many of them, by owner; the file is looked at once."""
         self._look()
-        raw = secrets.token_bytes(KEY_BYTES)
-        return DataKey(key_id=key_id, cipher=AESGCM(raw)), self._wrap(raw, key_id, owner)
+        found = {}
+        for key_id, owner in owners.items():
+            raw = secrets.token_bytes(KEY_BYTES)
+            found[owner] = DataKey(key_id=key_id, cipher=AESGCM(raw)), self._wrap(raw, key_id, owner)
+        return found
 
     def unwrap(self, key_id: int, owner: str, wrapped: bytes) -> DataKey:
         raw = self._opened(key_id, owner, wrapped)[0]

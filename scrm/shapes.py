@@ -100,16 +100,26 @@ def to_json(value: object) -> bytes:
 
 def read_yaml(path: Path) -> Any:
     """The plain values of one YAML document. Refuses doubled keys and aliases, which hide mistakes."""
+    return yaml_of(_text(path), where=str(path))
+
+
+def yaml_of(text: str, *, where: str) -> Any:
+    """The same of a document that is no file."""
     try:
-        return yaml.load(_text(path), Loader=_Strict)
+        return yaml.load(text, Loader=_Strict)
     except RecursionError:
-        raise BadInput(f"{path}: 最外层: 嵌套太深，请减少层数") from None
+        raise BadInput(f"{where}: 最外层: 嵌套太深，请减少层数") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"第 {mark.line + 1} 行" if mark else "最外层"
-        raise BadInput(f"{path}: {line}: YAML 写法有误（{error.problem}），请检查缩进和引号") from None
+        raise BadInput(f"{where}: {line}: YAML 写法有误（{error.problem}），请检查缩进和引号") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"{path}: 最外层: YAML 读不出来（{error}），请检查文件内容") from None
+        raise BadInput(f"{where}: 最外层: YAML 读不出来（{error}），请检查文件内容") from None
+
+
+def to_yaml(data: object) -> str:
+    """Plain values as somebody would write them: Chinese as it is, short lists and groups in one line."""
+    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=None, width=110)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -33,11 +33,18 @@ class Visit:
         self._many(table, values, None, None, ())
 
     def upsert(
-        self, table: sa.Table, values: Values, *, key: Sequence[str], change: Callable[[Any], Any]
-    ) -> None:
+        self,
+        table: sa.Table,
+        values: Values,
+        *returning: sa.ColumnElement[Any],
+        key: Sequence[str],
+        change: Callable[[Any], Any],
+    ) -> list[Row]:
         """Insert, or apply `change(excluded)` (column -> value) to the row that holds `key`."""
+        found: list[Row] = []
         for some in _rounds(values, key):
-            self._many(table, some, tuple(key), change, ())
+            found += self._many(table, some, tuple(key), change, returning)
+        return found
 
     def _many(
         self,
@@ -45,7 +52,7 @@ class Visit:
         values: Values,
         key: tuple[str, ...] | None,
         change: Callable[[Any], Any] | None,
-        returning: tuple[sa.Column[Any], ...],
+        returning: tuple[sa.ColumnElement[Any], ...],
     ) -> list[Row]:
         found: list[Row] = []
         if values:
@@ -132,7 +139,7 @@ def _values(
     columns: tuple[str, ...],
     key: tuple[str, ...] | None,
     change: Callable[[Any], Any] | None,
-    returning: tuple[sa.Column[Any], ...],
+    returning: tuple[sa.ColumnElement[Any], ...],
 ) -> _Values:
     stmt = _finished(lite_insert(table), key, change, returning)
     compiled = stmt.compile(dialect=dialect, column_keys=list(columns))
@@ -154,7 +161,7 @@ def _arrays(
     columns: tuple[str, ...],
     key: tuple[str, ...] | None,
     change: Callable[[Any], Any] | None,
-    returning: tuple[sa.Column[Any], ...],
+    returning: tuple[sa.ColumnElement[Any], ...],
 ) -> _Arrays:
     kinds = {name: table.c[name].type.dialect_impl(dialect) for name in columns}
     # JSON travels as text: an array of documents is nothing the driver knows how to write.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -38,20 +41,43 @@ class Run(Protocol):
     def __call__(self, job: Callable[[sa.Connection], T]) -> Awaitable[T]: ...
 
 
+async def _here(sync: sa.Connection, job: Callable[[sa.Connection], T]) -> T:
+    return job(sync)
+
+
+def _driven(work: Coroutine[Any, Any, T]) -> T:
+    """What comes of it, when nothing in it lets go of the thread."""
+    with closing(work):
+        try:
+            work.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+    raise RuntimeError("work done together waits for something that is not its connection")
+
+
 class Keys:
-    """Unwrapped data keys of committed rows, by tenant and owner or key id."""
+    """Unwrapped data keys of committed rows, by tenant and owner or key id; threads may share them."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, str | int], DataKey] = {}
+        self._changing = Lock()
 
     def get(self, tenant_id: int, name: str | int) -> DataKey | None:
         return self._kept.get((tenant_id, name))
 
     def keep(self, tenant_id: int, keys: Mapping[str, DataKey]) -> None:
-        while len(self._kept) > _KEYS_CACHED:
-            self._kept.pop(next(iter(self._kept)))
-        for owner, key in keys.items():
-            self._kept[tenant_id, owner] = self._kept[tenant_id, key.key_id] = key
+        with self._changing:
+            while len(self._kept) > _KEYS_CACHED:
+                self._kept.pop(next(iter(self._kept)))
+            for owner, key in keys.items():
+                self._kept[tenant_id, owner] = self._kept[tenant_id, key.key_id] = key
+
+    def forget(self, tenant_id: int, owners: Iterable[str]) -> None:
+        with self._changing:
+            for owner in owners:
+                key = self._kept.pop((tenant_id, owner), None)
+                if key is not None:
+                    self._kept.pop((tenant_id, key.key_id), None)
 
 
 class Conn:
@@ -99,14 +125,37 @@ class Conn:
             await self._do(lambda sync: Visit(sync).insert(table, values))
 
     async def upsert(
-        self, table: sa.Table, values: Sequence[Mapping[str, Any]], *, key: Sequence[str], change: Any
-    ) -> None:
+        self,
+        table: sa.Table,
+        values: Sequence[Mapping[str, Any]],
+        *returning: sa.ColumnElement[Any],
+        key: Sequence[str],
+        change: Any,
+    ) -> Sequence[Row]:
         """Insert, or apply `change(excluded)` (column -> value) to the row that holds `key`.
 
         A `change` that is a function of a module, not a fresh lambda, is compiled only once.
         """
-        if values:
-            await self._do(lambda sync: Visit(sync).upsert(table, values, key=key, change=change))
+        if not values:
+            return []
+        return await self._do(
+            lambda sync: Visit(sync).upsert(table, values, *returning, key=key, change=change)
+        )
+
+    async def together(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """All of `work` in one visit to where the connection lives; it may wait for this connection only.
+
+        Else each statement waits for a turn of the event loop, which takes longer than most of them.
+        """
+
+        def visit(sync: sa.Connection) -> T:
+            outer, self._run = self._run, partial(_here, sync)
+            try:
+                return _driven(work())
+            finally:
+                self._run = outer
+
+        return await self._do(visit)
 
     async def now(self) -> datetime:
         """The time leases are measured by: the database's clock where several hosts share one."""
@@ -150,6 +199,10 @@ class Conn:
             found |= await self._make_keys([o for o in missing if o not in found])
         return found
 
+    async def new_keys(self, owners: Sequence[str]) -> dict[str, DataKey]:
+        """Of owners that are made by this transaction: nobody can have given them a key."""
+        return await self._make_keys(owners) if owners else {}
+
     async def keys(self, key_ids: Iterable[int]) -> dict[int, DataKey]:
         """Unwrapped keys by id. Raises `Unsealable` when one was destroyed."""
         wanted = set(key_ids)
@@ -162,6 +215,17 @@ class Conn:
             raise Unsealable("这项内容的密钥已销毁，无法再打开。")
         return found
 
+    async def destroy_keys(self, owners: Sequence[str]) -> None:
+        """What these owners' keys sealed is gone for good. Other processes forget them when they restart."""
+        t = schema.data_key
+        for start in range(0, len(owners), 500):
+            some = owners[start : start + 500]
+            await self.run(sa.delete(t).where(t.c.tenant_id == self.tenant_id, t.c.owner.in_(some)))
+        for owner in owners:
+            self._fresh.pop(owner, None)
+        self._kept.forget(self.tenant_id, owners)
+        self.after_commit(lambda: self._kept.forget(self.tenant_id, owners))
+
     async def _stored_keys(self, which: sa.ColumnElement[bool]) -> dict[str, DataKey]:
         t = schema.data_key
         stmt = sa.select(t.c.key_id, t.c.owner, t.c.wrapped).where(t.c.tenant_id == self.tenant_id, which)
@@ -170,19 +234,18 @@ class Conn:
         return found
 
     async def _make_keys(self, owners: Sequence[str]) -> dict[str, DataKey]:
-        made, rows = {}, []
-        for owner in owners:
-            key, wrapped = self.vault.new_key(new_id(), owner)
-            made[owner] = key
-            rows.append(
-                {
-                    "tenant_id": self.tenant_id,
-                    "key_id": key.key_id,
-                    "owner": owner,
-                    "wrapped": wrapped,
-                    "created_at": utcnow(),
-                }
-            )
+        new, now = self.vault.new_keys({new_id(): owner for owner in owners}), utcnow()
+        made = {owner: key for owner, (key, _) in new.items()}
+        rows = [
+            {
+                "tenant_id": self.tenant_id,
+                "key_id": key.key_id,
+                "owner": owner,
+                "wrapped": wrapped,
+                "created_at": now,
+            }
+            for owner, (key, wrapped) in new.items()
+        ]
         won = {r.owner for r in await self.insert_new(schema.data_key, rows, schema.data_key.c.owner)}
         lost = [o for o in owners if o not in won]
         # Cached only after the commit: a key that rolled back must never have sealed anything that stays.

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import operators
 
 from scrm.db.bulk import Visit
 from scrm.db.conn import Run
@@ -21,6 +23,35 @@ from scrm.errors import BadConfig, Unavailable
 T = TypeVar("T")
 
 _READERS = 4
+
+
+class _Numbers(sa.types.TypeDecorator[Any]):
+    """Integers as one text that the engine takes apart."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:  # noqa: ARG002
+        return f"[{','.join(map(str, value))}]"
+
+
+@compiles(sa.BinaryExpression, "sqlite")
+def _in_is_one_text(element: Any, compiler: Any, **kw: Any) -> str:
+    """`IN (:numbers)` of a prepared statement: one text however long the list, so parsed only once."""
+    wanted = element.right
+    if (
+        element.operator is operators.in_op
+        and isinstance(wanted, sa.BindParameter)
+        and wanted.expanding
+        and not wanted.unique
+        and isinstance(element.left.type, sa.Integer)
+    ):
+        array = wanted._clone(maintain_key=True)  # noqa: SLF001 - what SQLAlchemy's own rewrites do
+        array.expanding, array.type, array.expand_op = False, _Numbers(), None
+        left, right = compiler.process(element.left, **kw), compiler.process(array, **kw)
+        return f"{left} IN (SELECT value FROM json_each({right}))"
+    text: str = compiler.visit_binary(element, **kw)
+    return text
 
 
 class Sqlite:
