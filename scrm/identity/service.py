@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from scrm.contract import Handle, Link
+from scrm.contract import Handle
 from scrm.db import Conn
-from scrm.identity import rules, store
-from scrm.identity.rules import Address, address
+from scrm.identity import gathering, store, versions
+from scrm.identity.closure import Fresh
+from scrm.identity.gathering import Gathered, Met, Sighting
+from scrm.identity.projecting import Changed, Dirty, project
+from scrm.identity.rules import Address, address, families
+from scrm.identity.rules.epochs import seen_at
+from scrm.identity.rules.policy import Policy
+from scrm.identity.rules.solving import crowds
+from scrm.identity.store import evidence, nodes, spoken
+from scrm.identity.store.evidence import Kept, Saw
+from scrm.identity.store.nodes import Known, New
 
+__all__ = [
+    "Household",
+    "Resolved",
+    "Sighting",
+    "address",
+    "family",
+    "find",
+    "household",
+    "household_now",
+    "resolve",
+]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """One event as identity sees it."""
-
-    event_id: int
-    at: datetime
-    key: str
-    handles: Sequence[Handle]
-    links: Sequence[Link] = ()
+#: Silence that is worth remembering even before a policy asks for it.
+_SILENCE = timedelta(days=30)
+#: An identifier that changes hands and was seen so lately needs no closer look.
+_LATELY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,143 +46,246 @@ class Resolved:
     nodes: dict[Address, int]
     new: frozenset[int] = frozenset()
     changed: frozenset[int] = field(default=frozenset())
+    #: Households with other members since now.
+    households: frozenset[int] = frozenset()
+    #: Nodes (telephones) that have another owner since now.
+    recycled: frozenset[int] = frozenset()
 
 
 async def resolve(conn: Conn, batch: Sequence[Sighting], now: datetime) -> Resolved:
-    """Find or make every node, record the evidence, join what it proves. Order does not matter."""
-    first = _first_sightings(batch)
-    keys = {a: store.value_key(conn, new.handle) for a, new in first.items()}
-    known = await store.by_value_key(conn, keys.values())
-    missing = [a for a, key in keys.items() if key not in known]
-    made: set[int] = set()
-    if missing:
-        made = await store.add(conn, [_with_key(first[a], keys[a]) for a in missing])
-        known |= await store.by_value_key(conn, [keys[a] for a in missing])
-        # Another process may have made one first, and its person may be somebody else's by now.
-        fresh = [n for a in missing if (n := known[keys[a]]).node_id in made]
-        await store.found(conn, [n for n in fresh if rules.is_person(n.kind)])
-    nodes = {a: known[key].node_id for a, key in keys.items()}
-    new = frozenset(made)
-    ages = {n.node_id: n for n in known.values()}
-    moved = await _settle_times(conn, batch, first, nodes, ages, new, now=now)
-    joined = await _record_links(conn, batch, nodes)
-    named = await _record_names(conn, batch, nodes)
-    apart = await _apart(conn, joined)
-    changed = await _project(conn, {*moved, *named, *(n for pair in apart for n in pair)}, apart)
-    return Resolved(nodes=nodes, new=new, changed=changed)
+    """Find or make every node, record the evidence, derive whose they are. Order does not matter."""
+    return await conn.together(lambda: _resolved(conn, batch, now))
 
 
-def _first_sightings(batch: Sequence[Sighting]) -> dict[Address, store.New]:
-    """The canonical-first event of each address within the batch."""
-    first: dict[Address, store.New] = {}
-    for s in batch:
-        shown = (*s.handles, *(h for link in s.links for h in (link.a, link.b)))
-        for place, handle in enumerate(shown):
-            # Its place tells apart what one event shows first: else arrival would decide who is older.
-            new = store.New(handle=handle, value_key=b"", at=s.at, key=f"{s.key}|{place:03}")
-            held = first.get(address(handle))
-            if held is None or (new.at, new.key) < (held.at, held.key):
-                first[address(handle)] = new
-    return first
+async def _resolved(conn: Conn, batch: Sequence[Sighting], now: datetime) -> Resolved:
+    policy = await versions.current(conn)
+    found = gathering.gather(policy, batch, now=now)
+    work = _Work(conn=conn, policy=policy, found=found)
+    await work.meet()
+    await work.record()
+    changed = await work.settle(now)
+    return Resolved(
+        nodes={a: k.node_id for a, k in work.known.items()},
+        new=frozenset(work.fresh.nodes),
+        changed=changed.persons | work.renamed,
+        households=changed.households,
+        recycled=changed.recycled,
+    )
 
 
-def _with_key(new: store.New, key: bytes) -> store.New:
-    return store.New(handle=new.handle, value_key=key, at=new.at, key=new.key)
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One batch on its way."""
+
+    conn: Conn
+    policy: Policy
+    found: Gathered
+    known: dict[Address, Known] = field(default_factory=dict)
+    fresh: Fresh = field(default_factory=Fresh)
+    dirty: Dirty = field(default_factory=Dirty)
+    #: Pieces of evidence that are new, by node that is not.
+    degree: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    kin: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    #: Nodes of which more than the last sight may be another.
+    careful: dict[int, Met] = field(default_factory=dict)
+    renamed: frozenset[int] = frozenset()
+    #: There is evidence that was never there before.
+    grown: bool = False
+
+    # -- nodes ---------------------------------------------------------------------------------------------
+    async def meet(self) -> None:
+        """Find or make every node."""
+        conn, met = self.conn, self.found.met
+        keys = {a: store.value_key(conn, one.handle) for a, one in met.items()}
+        known = await nodes.by_value_key(conn, keys.values())
+        missing = [a for a, key in keys.items() if key not in known]
+        if missing:
+            degree, kin = self._counts()
+            made = await nodes.add(conn, [self._new(met[a], keys[a], degree[a], kin[a]) for a in missing])
+            self.fresh.nodes = {k.node_id: k for k in made.values()}
+            # Another process may have made one first.
+            others = [keys[a] for a in missing if keys[a] not in made]
+            known |= made | await nodes.by_value_key(conn, others)
+        self.known = {a: known[key] for a, key in keys.items()}
+
+    def _counts(self) -> tuple[dict[Address, int], dict[Address, int]]:
+        """Evidence by identifier, as if all of it were new: about persons, and about families."""
+        ties = {(min(t.a, t.b), max(t.a, t.b), t.cls, t.rule) for t in self.found.ties}
+        degree, kin = defaultdict[Address, int](int), defaultdict[Address, int](int)
+        for a, b, cls, _ in ties:
+            for one in (a, b):
+                counts = degree if crowds(cls, self.found.met[one].kind.merge) else kin
+                counts[one] += 1
+        return degree, kin
+
+    def _new(self, one: Met, key: bytes, degree: int, kin: int) -> New:
+        first, last, gaps = self._seen(one, None)
+        return New(
+            handle=one.handle,
+            value_key=key,
+            at=one.at,
+            key=one.key,
+            last_at=max(first, last),
+            gaps=gaps,
+            degree=degree,
+            kin=kin,
+            state="blocked" if one.is_blocked else "active",
+            named=(one.called[0], one.called[2]) if one.called else None,
+        )
+
+    def _seen(
+        self, one: Met, known: Known | None
+    ) -> tuple[datetime, datetime, tuple[tuple[datetime, datetime], ...]]:
+        """First, last and silences between, with what this batch saw."""
+        times = sorted(one.times)
+        first, last = times[0], times[0]
+        gaps: tuple[tuple[datetime, datetime], ...] = ()
+        if known is not None:
+            first, last, gaps = known.vertex.first_at, known.vertex.last_at, known.vertex.gaps
+        days = one.kind.epoch_gap_days
+        silence = min(_SILENCE, timedelta(days=days)) if days else timedelta.max
+        for at in times:
+            first, last, gaps = seen_at(first, last, gaps, at, silence)
+        return first, last, gaps
+
+    # -- evidence ------------------------------------------------------------------------------------------
+    async def record(self) -> None:
+        """Write down what was said, and find out whether anything is new."""
+        rows = []
+        for t in self.found.ties:
+            ends = (self.known[t.a].node_id, self.known[t.b].node_id)
+            rows.append(
+                Saw(
+                    a=min(ends),
+                    b=max(ends),
+                    cls=t.cls,
+                    rule=t.rule,
+                    strength=t.strength,
+                    event_id=t.event_id,
+                    at=t.at,
+                    key=t.key,
+                )
+            )
+        by_id = {k.node_id: k for k in self.known.values()}
+        for kept in await evidence.add(self.conn, rows):
+            self._weigh(kept, by_id)
+        await self._listen()
+        for a, one in self.found.met.items():
+            known = self.known[a]
+            if known.node_id not in self.fresh.nodes and self._is_remarkable(one, known):
+                self.careful[known.node_id] = one
+
+    def _weigh(self, kept: Kept, by_id: Mapping[int, Known]) -> None:
+        edge = kept.edge
+        if not kept.standing:
+            return
+        self.fresh.edges.append(edge)
+        if kept.new:
+            self.grown = True
+            for n in {edge.a, edge.b} - self.fresh.nodes.keys():
+                counts = self.degree if crowds(edge.cls, self.policy.kind(by_id[n].kind).merge) else self.kin
+                counts[n] += 1
+        enough = {"uses": self.policy.device_uses, "same_household": families.REPEATED}
+        few = edge.n - kept.added < enough.get(edge.cls, 0)
+        gaps = edge.cls == "same_person" and any(by_id[n].vertex.gaps for n in (edge.a, edge.b))
+        if kept.older or few or gaps:
+            self.dirty.touch([edge])
+
+    def _is_remarkable(self, one: Met, known: Known) -> bool:
+        v = known.vertex
+        if (one.at, one.key) < (v.first_at, v.first_key):
+            return True
+        if not one.kind.epoch_gap_days:
+            return False
+        times = (min(one.times), max(one.times))
+        return times[0] < v.first_at or times[1] > v.last_at + _LATELY or bool(v.gaps)
+
+    async def _listen(self) -> None:
+        """Names an identifier was shown with, of kinds that several people may share."""
+        said = {self.known[a].node_id: one.words for a, one in self.found.met.items() if one.words}
+        old = await spoken.of(self.conn, said.keys() - self.fresh.nodes.keys())
+        silent = {k.node_id for k in self.known.values() if k.vertex.gaps}
+        told = {}
+        for n, words in said.items():
+            before = old.get(n, ())
+            fresh = [w for w in words if not spoken.covered(before, w)]
+            if fresh:
+                told[n] = fresh
+            known = {w.name for w in before}
+            if any(w.name not in known for w in fresh) or (fresh and n in silent):
+                self.dirty.persons.add(n)
+        await spoken.say(self.conn, told)
+
+    # -- persons -------------------------------------------------------------------------------------------
+    async def settle(self, now: datetime) -> Changed:
+        """Names and times, and whatever follows from what is new."""
+        await self._call()
+        counted = self.degree.keys() | self.kin.keys()
+        older = (self.dirty.nodes | counted | self.careful.keys()) - self.fresh.nodes.keys()
+        locked = bool(older) or self.grown
+        if locked:
+            # Two processes that change overlapping persons must do it one after the other; so with the log.
+            await self.conn.lock("identity")
+            await self._look_again(older)
+        seen = self._last_seen()
+        changed = Changed()
+        if self.dirty.nodes or self.fresh.nodes or self.fresh.changed:
+            changed = await project(
+                self.conn, self.policy, self.dirty, fresh=self.fresh, seen=seen, now=now, locked=locked
+            )
+        elif self.fresh.names:
+            await nodes.hold(self.conn, seen)
+            await nodes.set_names(self.conn, self.fresh.names)
+        places = {k.node_id for a, k in self.known.items() if self.found.met[a].kind.place}
+        await nodes.touch(self.conn, seen, places)
+        return changed
+
+    def _last_seen(self) -> dict[int, datetime]:
+        """Of nodes that nothing else is written of."""
+        return {
+            k.node_id: max(self.found.met[a].times)
+            for a, k in self.known.items()
+            if k.node_id not in self.fresh.nodes and k.node_id not in self.fresh.changed
+        }
+
+    async def _look_again(self, older: Iterable[int]) -> None:
+        """As they are now that nobody else changes them."""
+        by_id = {k.node_id: self.found.met[a] for a, k in self.known.items()}
+        for n, known in (await nodes.by_id(self.conn, set(older))).items():
+            one, v = by_id[n], known.vertex
+            _, last, gaps = self._seen(one, known)
+            order = min((v.first_at, v.first_key), (one.at, one.key))
+            if not one.kind.place and (order != (v.first_at, v.first_key) or gaps != v.gaps):
+                self.dirty.persons.add(n)
+            vertex = replace(
+                v,
+                first_at=order[0],
+                first_key=order[1],
+                last_at=max(last, v.last_at),
+                gaps=gaps,
+                degree=v.degree + self.degree.get(n, 0),
+                kin=v.kin + self.kin.get(n, 0),
+            )
+            self.fresh.change(known, vertex)
+
+    async def _call(self) -> None:
+        """What channels call people: the latest word wins, whichever arrives first."""
+        said = {
+            self.known[a].node_id: (one.called[0], one.called[2])
+            for a, one in self.found.met.items()
+            if one.called and self.known[a].node_id not in self.fresh.nodes
+        }
+        since = {k.node_id: k.named_at for k in self.known.values() if k.named_at}
+        newer = {n: (at, h) for n, (at, h) in said.items() if n not in since or at > since[n]}
+        before = await nodes.called(self.conn, newer)
+        other = {n for n, (_, h) in newer.items() if before[n] != (h.name, h.avatar)}
+        self.fresh.names = newer
+        self.dirty.named |= newer.keys() - since.keys()
+        if other:
+            self.renamed = frozenset((await store.persons_of(self.conn, other)).values())
 
 
-async def _settle_times(
-    conn: Conn,
-    batch: Sequence[Sighting],
-    first: dict[Address, store.New],
-    nodes: dict[Address, int],
-    known: dict[int, rules.Node],
-    new: frozenset[int],
-    *,
-    now: datetime,
-) -> set[int]:
-    """Keep first and last sighting right; the nodes that turned out to be older than we knew."""
-    last: dict[int, datetime] = {}
-    for s in batch:
-        for handle in s.handles:
-            node_id = nodes[address(handle)]
-            # A vendor's clock that runs ahead must not make an identifier look alive tomorrow.
-            at = min(s.at, now)
-            last[node_id] = max(last.get(node_id, at), at)
-    await store.touch(conn, last, {n for n in last if not rules.is_person(known[n].kind)})
-    older = set()
-    for a, sighting in first.items():
-        node_id = nodes[a]
-        if node_id not in new and (sighting.at, sighting.key) < known[node_id].order:
-            await store.first_seen(conn, node_id, at=sighting.at, key=sighting.key)
-            older.add(node_id)
-    return {n for n in older if rules.is_person(known[n].kind)}
-
-
-async def _record_links(
-    conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]
-) -> list[tuple[int, int]]:
-    pairs, rows = [], []
-    for s in batch:
-        for link in s.links:
-            a, b = sorted((nodes[address(link.a)], nodes[address(link.b)]))
-            if a == b:
-                continue
-            if link.kind == "same_person":
-                pairs.append((a, b))
-            row = {
-                "node_a": a,
-                "node_b": b,
-                "class": link.kind,
-                "rule": link.rule,
-                "strength": link.strength,
-                "first_event_id": s.event_id,
-                "first_at": s.at,
-                "last_at": s.at,
-            }
-            rows.append(row)
-    await store.add_evidence(conn, rows)
-    return pairs
-
-
-async def _record_names(conn: Conn, batch: Sequence[Sighting], nodes: dict[Address, int]) -> set[int]:
-    """What channels call people: the latest word wins, whichever arrives first."""
-    said = {
-        nodes[address(h)]: (s.at, h)
-        for s in sorted(batch, key=lambda s: (s.at, s.key))
-        for h in s.handles
-        if h.name and rules.is_person(h.kind)
-    }
-    since = await store.named_at(conn, list(said))
-    newer = {n: (at, h) for n, (at, h) in said.items() if n not in since or at > since[n]}
-    before = await store.handles(conn, list(newer))
-    await store.set_names(conn, newer)
-    return {n for n, (_, h) in newer.items() if (before[n].name, before[n].avatar) != (h.name, h.avatar)}
-
-
-async def _apart(conn: Conn, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those pairs that are not one person yet: nearly all links say what we know already."""
-    persons = await store.persons_of(conn, {n for pair in pairs for n in pair})
-    return [(a, b) for a, b in pairs if persons.get(a) != persons.get(b)]
-
-
-async def _project(conn: Conn, touched: set[int], links: Iterable[tuple[int, int]]) -> frozenset[int]:
-    """Re-derive the persons of every component something happened to."""
-    if not touched:
-        return frozenset()
-    # Two processes that join overlapping components must do it one after the other.
-    await conn.lock("identity")
-    nodes = {n.node_id: n for n in await store.components(conn, touched)}
-    by_person: dict[int, list[int]] = {}
-    for n in nodes.values():
-        by_person.setdefault(n.person_id or n.birth_id, []).append(n.node_id)
-    held = [(ids[0], other) for ids in by_person.values() for other in ids[1:]]
-    groups = rules.components(nodes, [*held, *links])
-    parts = [[nodes[i] for i in sorted(group)] for group in groups]
-    persons = {rules.person_of(component): component for component in parts}
-    await store.project(conn, persons)
-    return frozenset(persons)
-
-
+# -- asking ------------------------------------------------------------------------------------------------
 async def find(conn: Conn, handle: Handle) -> int | None:
     """The node of an address we have met before."""
     key = store.value_key(conn, handle)
@@ -174,35 +293,35 @@ async def find(conn: Conn, handle: Handle) -> int | None:
     return found.node_id if found else None
 
 
-async def family(conn: Conn, person_id: int) -> list[int]:
-    """This person first, then those whom evidence of one household ties to them, in order of id.
-
-    Bounded: two steps away, `rules.FAMILY` persons at the most.
-    """
-    return (await household(conn, person_id)).members
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Household:
-    #: As `family` lists them.
+    #: The person asked about first, then the others in order of id.
     members: list[int]
     #: The person of every node these have today.
     owners: Mapping[int, int]
+    household_id: int = 0
+
+
+async def family(conn: Conn, person_id: int) -> list[int]:
+    """This person first, then the others of their household, in order of id."""
+    home = (await store.households_of(conn, [person_id])).get(person_id)
+    if home is None:
+        return [person_id]
+    members = (await store.members(conn, [home]))[home]
+    return [person_id, *(p for p in members if p != person_id)]
 
 
 async def household(conn: Conn, person_id: int) -> Household:
-    """The family with its addresses, in as few looks as that takes."""
-    known, edge = [person_id], {person_id}
-    owners: dict[int, int] = {}
-    for _ in range(2):
-        mine = await store.nodes_of(conn, edge)
-        owners |= mine
-        tied = await store.household_nodes(conn, mine)
-        found = set((await store.persons_of(conn, tied)).values()) - set(known)
-        edge = set(sorted(found)[: rules.FAMILY - len(known)])
-        known += sorted(edge)
-        if not edge:
-            break
-    else:
-        owners |= await store.nodes_of(conn, edge)
-    return Household(members=known, owners=owners)
+    """The family with its addresses."""
+    home = (await store.households_of(conn, [person_id])).get(person_id, person_id)
+    members = (await store.members(conn, [home])).get(home, [])
+    known = [person_id, *(p for p in members if p != person_id)]
+    return Household(members=known, owners=await store.nodes_of(conn, known), household_id=home)
+
+
+async def household_now(conn: Conn, any_id: int) -> int | None:
+    """The household an id stands for today: of a household, or of a person."""
+    person = await store.person_now(conn, any_id)
+    if person is None:
+        return None
+    return (await store.households_of(conn, [person])).get(person, person)

@@ -1,0 +1,55 @@
+"""SQL of households as projected; who is not here is a household alone, under their own id."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from scrm.db import Conn
+from scrm.schema import household_member
+
+_h = household_member.c
+_tenant: sa.BindParameter[int] = sa.bindparam("tenant")
+_OF = sa.select(_h.person_id, _h.household_id).where(
+    _h.tenant_id == _tenant, _h.person_id.in_(sa.bindparam("persons", expanding=True))
+)
+_MEMBERS = (
+    sa.select(_h.person_id, _h.household_id)
+    .where(_h.tenant_id == _tenant, _h.household_id.in_(sa.bindparam("households", expanding=True)))
+    .order_by(_h.household_id, _h.person_id)
+)
+
+
+async def households_of(conn: Conn, person_ids: Collection[int]) -> dict[int, int]:
+    """Household by person, for those of more than one."""
+    if not person_ids:
+        return {}
+    rows = await conn.rows(_OF, {"tenant": conn.tenant_id, "persons": sorted(set(person_ids))})
+    return {r.person_id: r.household_id for r in rows}
+
+
+async def members(conn: Conn, household_ids: Collection[int]) -> dict[int, list[int]]:
+    """Persons by household, in order of id; a household of one is left out."""
+    if not household_ids:
+        return {}
+    rows = await conn.rows(_MEMBERS, {"tenant": conn.tenant_id, "households": sorted(set(household_ids))})
+    found: dict[int, list[int]] = defaultdict(list)
+    for r in rows:
+        found[r.household_id].append(r.person_id)
+    return found
+
+
+async def set_members(conn: Conn, now: Mapping[int, int], *, gone: Collection[int]) -> None:
+    """Household by person; `gone` are alone again, or no more."""
+    if gone:
+        which = sa.and_(_h.tenant_id == conn.tenant_id, _h.person_id.in_(sorted(gone)))
+        await conn.run(sa.delete(household_member).where(which))
+    rows = [{"tenant_id": conn.tenant_id, "person_id": p, "household_id": h} for p, h in sorted(now.items())]
+    await conn.upsert(household_member, rows, key=["tenant_id", "person_id"], change=_moved)
+
+
+def _moved(new: Any) -> dict[str, Any]:
+    return {"household_id": new.household_id}
