@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from scrm import settings
-from scrm.cli import backups, calendar, imports, keys, people, serving, upkeep
+from scrm.cli import backups, calendar, identity, imports, keys, people, serving, upkeep
 from scrm.cli.line import say
 from scrm.errors import BadConfig, BadInput, ScrmError
 from scrm.logs import open_logs
@@ -59,4 +59,5 @@ def tree() -> argparse.ArgumentParser:
     keys.commands(commands)
     calendar.commands(commands)
     imports.commands(commands)
+    identity.commands(commands)
     return parser
