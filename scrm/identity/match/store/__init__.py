@@ -1,0 +1,1 @@
+"""SQL of the batch companion: what it reads of persons, proposals and their review, hints."""
