@@ -1,0 +1,1 @@
+"""Whose a customer is and who earns on a deal: claims, rulings, a ledger that is only added to."""
