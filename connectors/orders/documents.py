@@ -1,4 +1,4 @@
-"""The documents an order system sends: order, refund, product, price. Amounts in fen, times with a zone."""
+"""The documents an order system sends: orders, refunds, contracts, lessons, the catalog. Fen, and zones."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
     buyer: Party
     payer: Party | None = None
     learner: Learner | None = None
+    referrer: Annotated[Party | None, Meta(description="介绍人：记为介绍人，不算家人")] = None
     items: Annotated[tuple[Line, ...], Meta(min_length=1, max_length=200)]
     coupon: Coupon | None = None
     total: Annotated[int, Meta(ge=0, le=10**13, description="应付，分；已减去优惠")]
@@ -70,6 +71,56 @@ class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 
     def lane(self) -> str:
         return f"order:{self.id}"
+
+
+class Signatory(Party, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who signed; `relation` says what they are to the first who did."""
+
+    id_card: Annotated[str, Meta(max_length=32, description="身份证号，只以摘要保存")] = ""
+    relation: Annotated[
+        Literal["", "spouse", "parent", "child", "sibling", "relative", "other"],
+        Meta(description="与第一位签约人的关系；other（如担保人）不算家人"),
+    ] = ""
+
+
+class Contract(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="contract"):
+    """A contract as it is now: who signed it, for whom."""
+
+    id: Id
+    version: Version = 0
+    at: At
+    status: Literal["signed", "changed", "cancelled"]
+    business_line: Annotated[str, Meta(max_length=64)] = ""
+    title: Name = ""
+    order: Annotated[str, Meta(max_length=64, description="对应的订单编号")] = ""
+    signatories: Annotated[tuple[Signatory, ...], Meta(min_length=1, max_length=8)]
+    learner: Learner | None = None
+    total: Fen = 0
+
+    def key(self) -> str:
+        return self.id
+
+    def lane(self) -> str:
+        return f"contract:{self.id}"
+
+
+class Lesson(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="lesson"):
+    """A lesson of one learner: who came, whose account it is booked on."""
+
+    id: Id
+    version: Version = 0
+    at: At
+    status: Literal["attended", "late", "absent", "cancelled"]
+    course: Annotated[str, Meta(max_length=64, description="课程或班级的编号")] = ""
+    name: Name = ""
+    learner: Learner
+    account: Annotated[Party | None, Meta(description="约课所用的账号，通常是家长的")] = None
+
+    def key(self) -> str:
+        return self.id
+
+    def lane(self) -> str:
+        return f"learner:{self.learner.id}"
 
 
 class Refund(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="refund"):
@@ -128,7 +179,7 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
         return f"product:{self.product}"
 
 
-Anything = Order | Refund | Product | Price
+Anything = Order | Refund | Product | Price | Contract | Lesson
 
 
 def one(payload: bytes) -> Anything:

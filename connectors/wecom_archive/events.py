@@ -153,6 +153,9 @@ def _said(base: Envelope, message: _Fields, msgtype: str) -> Envelope:
         pieces, body = tuple(collected.pieces), {**message, "records": shown}
     if msgtype == "meeting_voice_call":
         pieces = tuple(replace(p, seconds=_lasted(message, part)) for p in pieces)
+    if msgtype == "card" and is_outside(owner := word(part, "userid")):
+        scope = base.handles[0].scope if base.handles else ""
+        body = {**message, "others": {"card": ["wecom_external", scope, owner]}}
     # With staff in it, this is WeCom's own record of what somebody may have sent from our sidebar.
     witness = base.direction == "out" and not base.thread
     return replace(base, kind=f"message.{msgtype}", text=text, body=body, pieces=pieces, witness=witness)

@@ -104,6 +104,12 @@ class Archive(Platform):
         part = {"md5sum": md5, "filesize": len(content), "sdkfileid": file_id, "filename": name}
         return await self.put(who, [staff.userid], "image", part)
 
+    async def forward(self, persona: Persona, staff: Staff, owner: Persona) -> bool:
+        """The customer forwards somebody's contact card."""
+        who, whose = persona.external_userid(self.corp_id), owner.external_userid(self.corp_id)
+        part = {"corpname": "微信联系人", "userid": whose}
+        return await self.put(who, [staff.userid], "card", part)
+
     async def put(
         self, sender: str, to: list[str], msgtype: str, part: Message, *, room: str = "", action: str = "send"
     ) -> bool:

@@ -63,6 +63,55 @@ def test_another_payer_is_family_and_never_the_same_person() -> None:
     assert (tie.a.value, tie.b.value) == ("u1", "+8613900139000")
 
 
+CONTRACT: dict[str, Any] = {
+    "type": "contract",
+    "id": "H1",
+    "at": "2026-03-02T09:29:00+08:00",
+    "status": "signed",
+    "signatories": [
+        {"phone": "13800138001", "name": "王芳", "id_card": "11010519870203004x"},
+        {"phone": "13900139001", "name": "李强", "relation": "spouse"},
+        {"phone": "13900139002", "name": "周浩", "relation": "other"},
+    ],
+}
+
+
+def test_who_signs_together_is_family_but_not_who_only_vouches() -> None:
+    made = understood(CONTRACT)
+
+    (tie,) = [link for link in made.links if link.kind == "same_household"]
+    assert (tie.a.value, tie.b.value) == ("+8613800138001", "+8613900139001")
+    assert len(made.body["others"]["signatories"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"), [("11010519870203004x", True), ("110105190001010000", False), ("1", False)]
+)
+def test_an_id_card_proves_who_signed_and_its_number_is_kept_nowhere(number: str, kept: bool) -> None:
+    made = understood(CONTRACT | {"signatories": [{"phone": "13800138001", "id_card": number}]})
+
+    assert ("id_card" in {h.kind for h in made.handles}) is kept
+    assert number.upper() not in repr(made).upper() or len(number) == 1
+    assert "id_card" not in made.body["contract"]["signatories"][0]
+
+
+def test_a_lesson_is_the_childs_and_ties_the_account_it_was_booked_on() -> None:
+    lesson = {"type": "lesson", "id": "K1", "at": ORDER["at"], "status": "attended", "learner": {"id": "L1"}}
+    made = understood(lesson | {"account": {"app_user": "u1"}})
+
+    assert [(h.kind, h.part) for h in made.handles] == [("learner", "actor"), ("app_user", "about")]
+    assert [(link.rule, link.kind) for link in made.links] == [("lesson_account", "same_household")]
+    assert understood(lesson).links == ()
+
+
+def test_who_sent_a_buyer_here_is_named_and_no_family() -> None:
+    made = understood(ORDER | {"referrer": {"app_user": "u9"}})
+
+    assert made.body["others"]["referrer"] == ["app_user", "oak", "u9"]
+    assert "u9" not in {h.value for h in made.handles}
+    assert all(link.kind == "same_person" for link in made.links)
+
+
 def test_the_same_document_written_differently_is_the_same_row() -> None:
     turned = dict(reversed(ORDER.items()))
 
