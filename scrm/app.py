@@ -47,9 +47,12 @@ from scrm.web import (
     hands,
     hooks,
     inbox,
+    knowing,
+    lead,
     media,
     ops,
     outward,
+    passing,
     ringing,
     search,
     sidebar,
@@ -57,6 +60,7 @@ from scrm.web import (
     visitor,
 )
 from scrm.web.api import openapi
+from scrm.web.family import doors as family
 from scrm.web.house import HOUSE, House
 from scrm.web.limits import Limits
 from scrm.web.metrics import Metrics
@@ -83,6 +87,7 @@ ROUTES: tuple[Route, ...] = (
     *sidebar.ROUTES,
     *outward.ROUTES,
     *about.ROUTES,
+    *family.ROUTES,
     *groups.ROUTES,
     *ringing.ROUTES,  # before `/inbox/{cid}`
     *inbox.ROUTES,
@@ -97,6 +102,9 @@ ROUTES: tuple[Route, ...] = (
     *gallery.ROUTES,
     *admin.ROUTES,
     *deeds.ROUTES,
+    *lead.ROUTES,
+    *knowing.ROUTES,
+    *passing.ROUTES,
 )
 
 

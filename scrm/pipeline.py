@@ -17,10 +17,12 @@ from scrm.accounts.service import Directory, Plugged
 from scrm.contract import Context, Enriches, Envelope, Pull, Raw, Translates
 from scrm.db import Conn, Database, utcnow
 from scrm.errors import ScrmError, Unavailable, Unsealable
+from scrm.identity import hints, relations
 from scrm.identity import service as identity
 from scrm.identity.rules import address, is_person
 from scrm.inbox import Item
 from scrm.live import Change, Live
+from scrm.ownership import service as ownership
 from scrm.playbook import store as suggestions
 from scrm.playbook.ranking import Suggestion
 from scrm.playbook.service import Library
@@ -30,7 +32,7 @@ from scrm.sales import service as sales
 from scrm.seal import new_id
 from scrm.shapes import bounded
 from scrm.staff import store as staff
-from scrm.timeline import calls, extras, wholes, witness, words
+from scrm.timeline import calls, extras, kin, wholes, witness, words
 from scrm.timeline import service as timeline
 from scrm.timeline.rules import Talk
 from scrm.timeline.store import conversations, events, search
@@ -167,11 +169,14 @@ class Pipeline:
                 key=f"{e.account_id}|{e.source_key}",
                 handles=e.envelope.handles,
                 links=e.envelope.links,
+                rep=str(e.staff_id or ""),
             )
             for e in entries
         ]
         resolved = await identity.resolve(conn, sightings, now)
+        await hints.due(conn, resolved.changed, now=now)
         appended = await timeline.append(conn, entries, resolved.nodes, now=now)
+        await relations.named(conn, kin.names(entries, resolved.nodes))
         files = await extras.keep(conn, entries, resolved.nodes, appended)
         # Not on replay: what is open again since then must not be shut once more.
         told = [e for e in entries if e.event_id in appended.events]
@@ -187,7 +192,8 @@ class Pipeline:
         changes += failed + queue_changes(appended.talks) + calls.rings(entries, appended.events)
         conn.after_commit(lambda: self.live.publish(conn.tenant_id, changes))
         conn.after_commit(self.wakes.react)
-        if any(r.pulls for r in batch) or resolved.new or files:
+        moved = resolved.changed or resolved.households or resolved.recycled
+        if any(r.pulls for r in batch) or resolved.new or files or moved:
             conn.after_commit(self.wakes.due)
 
     def _channel(self, account_id: int) -> str:
@@ -283,8 +289,11 @@ class Pipeline:
         reaction = _Reaction(item=item, said=[e.event_id for e in found])
         try:
             for event in found:
+                reaction.heard.append(event)
                 if event.kind.startswith(sales.KINDS):
                     reaction.records.append(await self._told(conn, event))
+                if kin.tells(event):
+                    reaction.kin.append(await kin.heard(conn, event))
                 if not event.conversation_id:
                     continue
                 if event.kind.startswith("event."):
@@ -341,7 +350,8 @@ class Pipeline:
             log.exception("reaction not stored", inbox_id=batch[0].item.inbox_id)
             batch[0].error = f"保存建议时出错：{type(error).__name__}"
             batch[0].advice, batch[0].greetings, batch[0].records = [], [], []
-            batch[0].wishes, batch[0].said = [], []
+            batch[0].wishes, batch[0].said, batch[0].kin = [], [], []
+            batch[0].heard = []
             async with self.db.begin(tenant_id) as conn:
                 await self._apply(conn, batch, now=utcnow())
 
@@ -355,9 +365,14 @@ class Pipeline:
                 )
         for told in (one for reaction in batch for one in reaction.records):
             await sales.record(conn, told)
+        said = [i for reaction in batch for i in reaction.said]
+        learned = await kin.learn(conn, [one for reaction in batch for one in reaction.kin], said, now=now)
+        if learned.persons or learned.households:
+            conn.after_commit(self.wakes.due)
+        await ownership.heed(conn, [one for reaction in batch for one in reaction.heard], now=now)
         for wish in (one for reaction in batch for one in reaction.wishes):
             await heeding.write(conn, wish, now=now)
-        await search.index(conn, [i for reaction in batch for i in reaction.said])
+        await search.index(conn, said)
         advice = [one for reaction in batch for one in reaction.advice]
         offers = [(event.conversation_id or 0, event.event_id, ranked) for event, ranked in advice]
         await suggestions.save_all(conn, offers, now=now)
@@ -392,6 +407,10 @@ class _Reaction:
     greetings: list[_Greeting] = field(default_factory=list)
     #: What is written down for good, however old it is.
     records: list[sales.Told] = field(default_factory=list)
+    #: What says who is whose family, and who plays which part.
+    kin: list[relations.Heard] = field(default_factory=list)
+    #: What may be a claim or a deal.
+    heard: list[events.Stored] = field(default_factory=list)
     #: Customers who asked us to stop, or to go on.
     wishes: list[heeding.Wish] = field(default_factory=list)
     error: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scrm import jobs
@@ -39,8 +39,9 @@ async def ask(
     by: str,
     staff_id: int | None,
     now: datetime,
+    wait: timedelta = timedelta(0),
 ) -> Asked:
-    """The deed, due at once; the same `key` of the same asker gives the same deed again.
+    """The deed, due at once or after `wait`; the same `key` of the same asker gives the same deed again.
 
     Raises `BadInput` for fields the connector does not take, `Conflict` for a key used otherwise.
     """
@@ -65,7 +66,18 @@ async def ask(
     ):
         raise Conflict("这个操作编号已用于另一项操作。")
     if ident is not None:
-        await jobs.put(conn, DUE, str(ident), account.account_id, {"deed_id": ident}, at=await conn.now())
+        due_at = await conn.now() + wait
+        await jobs.put(conn, DUE, str(ident), account.account_id, {"deed_id": ident}, at=due_at)
         names = [kind, *sorted(given)]
         await audit(conn, by, "deed.asked", now=now, subject=f"deed:{ident}", fields=names)
     return found
+
+
+async def call_off(conn: Conn, deed_id: int, why: str, *, by: str, now: datetime) -> bool:
+    """Whether it had not begun: then it never will."""
+    found = await store.get(conn, deed_id, lock=True)
+    if found is None or found.state != rules.ASKED or found.attempts:
+        return False
+    await store.change(conn, deed_id, rules.FAILED, now=now, code="called_off", error=why)
+    await audit(conn, by, "deed.called_off", now=now, subject=f"deed:{deed_id}")
+    return True

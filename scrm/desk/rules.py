@@ -17,7 +17,10 @@ _ZONE = ZoneInfo("Asia/Shanghai")
 _LONGEST = timedelta(days=90)
 
 #: Automatic: return load tie instead next queue. By hand: take hand team release.
-Rule = Literal["return", "load", "tie", "instead", "next", "queue", "take", "hand", "team", "release"]
+#: The public pool: pool (fell in) pick (taken).
+Rule = Literal[
+    "return", "load", "tie", "instead", "next", "queue", "take", "hand", "team", "release", "pool", "pick"
+]
 #: By these a rep was given the conversation without anybody choosing them.
 AUTOMATIC: tuple[Rule, ...] = ("return", "load", "tie", "instead", "next")
 #: By these it left a rep who is not asked again while the customer waits.
@@ -38,6 +41,8 @@ WHY: Mapping[Rule, str] = {
     "hand": "{by}把会话转给了{to}。",
     "team": "{by}把会话转给了小组“{team}”。",
     "release": "{by}把会话放回了队列。",
+    "pool": "{from}的客户按公海规则进入了公海。",
+    "pick": "{by}从公海领取了客户。",
 }
 SENTENCES = tuple(WHY.values())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -17,6 +18,7 @@ from scrm.desk.manners import Manners
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
 from scrm.ledger.consent import store as consents
+from scrm.ledger.consent.rules import Entry
 from scrm.push import rules, store
 from scrm.push.rules import Ask, Circumstances, Decision, Door, Verdict
 from scrm.timeline.rules import Talk
@@ -127,13 +129,15 @@ async def circumstances(
     if purpose in _ASKED_FOR:
         calendar = await calendar_of(conn, manners, now=now) if purpose == "reply" else Calendar()
         return Circumstances(calendar=calendar)
-    own, household = await _people(conn, {t.node_id for t in talks}, home)
+    own, others = await _people(conn, {t.node_id for t in talks}, home)
+    household = own | others.keys()
     since = frequency.month_start(now)
     reached = await store.reached(conn, household, purpose, since=since, but=but)
     return Circumstances(
         calendar=await calendar_of(conn, manners, now=now),
         limits=manners.limits,
         consents=await consents.of_nodes(conn, own),
+        relatives=by_person(await consents.of_nodes(conn, others), others),
         reached=reached,
         own=own,
     )
@@ -143,18 +147,28 @@ async def calendar_of(conn: Conn, manners: Manners, *, now: datetime) -> Calenda
     return await calendars.calendar(conn, manners, now=now)
 
 
+def by_person(spoken: Iterable[Entry], others: Mapping[int, int]) -> list[list[Entry]]:
+    """What each of the others of a household said; `others`: the person of each of their addresses."""
+    found: dict[int, list[Entry]] = defaultdict(list)
+    for entry in spoken:
+        if entry.node_id in others:
+            found[others[entry.node_id]].append(entry)
+    return list(found.values())
+
+
 async def _people(
     conn: Conn, node_ids: Collection[int], home: identity.Household | None
-) -> tuple[set[int], set[int]]:
-    """Every address of the person, and of their household, today."""
+) -> tuple[set[int], dict[int, int]]:
+    """Every address of the person today, and the person of those of their household."""
     if home is not None:
         persons, owners = home.members[:1], home.owners
     else:
         persons = sorted(set((await nodes.persons_of(conn, node_ids)).values()))
         if not persons:
-            return set(node_ids), set(node_ids)
+            return set(node_ids), {}
         owners = (await identity.household(conn, persons[0])).owners
         if len(persons) > 1:
             owners = {**owners, **await nodes.nodes_of(conn, persons)}
     own = {n for n, p in owners.items() if p in persons}
-    return own | set(node_ids), set(owners) | set(node_ids)
+    own |= set(node_ids)
+    return own, {n: p for n, p in owners.items() if n not in own}

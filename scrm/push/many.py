@@ -16,6 +16,7 @@ from scrm.desk.manners import Manners
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
 from scrm.ledger.consent import store as consents
+from scrm.ledger.consent.rules import Entry
 from scrm.push import looking, rules, store
 from scrm.push.content import Content
 from scrm.push.rules import Ask, Circumstances, Decision, Door, Verdict
@@ -42,6 +43,8 @@ class Weighed:
 class _Person:
     own: Collection[int]
     household: Collection[int]
+    #: The person of each address of the others.
+    others: Mapping[int, int]
     #: What `push.reach` locks for this household.
     lock: str
 
@@ -76,7 +79,7 @@ async def weigh(
     since = frequency.month_start(now)
     reached = await store.reached(conn, everybody, reaches.purpose, since=since, limit=_REACHED)
     reached += [r for r in already if r.node_id in everybody]
-    spoke = await consents.who_spoke(conn, {n for p in people.values() for n in p.own})
+    spoke = await consents.who_spoke(conn, everybody)
     goes, left_out = [], {}
     for item in dict.fromkeys(items):
         person = people.get(known.get(item, 0))
@@ -86,7 +89,8 @@ async def weigh(
         about = Circumstances(
             calendar=calendar,
             limits=manners.limits,
-            consents=await consents.of_nodes(conn, person.own) if spoke & set(person.own) else (),
+            consents=await consents.of_nodes(conn, spoke & set(person.own)),
+            relatives=await _relatives(conn, person, spoke),
             reached=[r for r in reached if r.node_id in person.household],
             own=person.own,
         )
@@ -157,15 +161,22 @@ async def _known(conn: Conn, plugged: Plugged, reaches: Reaches, items: Sequence
 
 
 async def _people(conn: Conn, node_ids: Collection[int]) -> dict[int, _Person]:
-    """By node. Only whom evidence ties to others is asked for their household."""
+    """By node. Only who lives with others is asked for their household."""
     persons = await nodes.persons_of(conn, node_ids)
     owners = await nodes.nodes_of(conn, set(persons.values()))
-    tied = {owners[n] for n in await nodes.tied(conn, owners)}
+    tied = await nodes.households_of(conn, persons.values())
     made: dict[int, _Person] = {}
     for node_id in node_ids:
         person = persons.get(node_id, node_id)
         own = {node_id, *(n for n, p in owners.items() if p == person)}
         family = await identity.family(conn, person) if person in tied else [person]
-        theirs = await nodes.nodes_of(conn, family) if person in tied else own
-        made[node_id] = _Person(own=own, household={*own, *theirs}, lock=f"reach:{min(family)}")
+        theirs = await nodes.nodes_of(conn, family) if person in tied else {}
+        others = {n: p for n, p in theirs.items() if p != person}
+        lock = f"reach:{min(family)}"
+        made[node_id] = _Person(own=own, household={*own, *theirs}, others=others, lock=lock)
     return made
+
+
+async def _relatives(conn: Conn, person: _Person, spoke: Collection[int]) -> list[list[Entry]]:
+    others = {n: p for n, p in person.others.items() if n in spoke}
+    return looking.by_person(await consents.of_nodes(conn, others), others)

@@ -60,6 +60,7 @@ LEFT = "平台还允许 {left} 条。"
 LAST_USED = "客户最近在 {channel} 说过话，所以从这里发。"
 NOWHERE = "没有可以由接口发出的渠道，请手工联系。"
 OPTED_OUT = "客户已退订（{day}），不能再发这类消息。"
+FAMILY_OUT = "客户的家人已退订（{day}），一家人都不再发这类消息。"
 QUIET = "现在是免打扰时段，最早 {at} 发出。"
 QUIET_ADVICE = "现在是免打扰时段，客户没有在等回复，建议改到 {at} 发。"
 OFF_WORK = "现在不是上班时间，没有人接客户的回复，{at} 上班后发出。"
@@ -77,7 +78,7 @@ SENTENCES = (
     *windows.SENTENCES,
     *contents.NOTES,
     *(VIA, LEFT, LAST_USED, NOWHERE, OPTED_OUT, QUIET, QUIET_ADVICE, OFF_WORK, ROOM, PLANNED, TOO_MANY),
-    *(NOT_BY_THEN, *FULL.values()),
+    *(FAMILY_OUT, NOT_BY_THEN, *FULL.values()),
 )
 
 
@@ -116,6 +117,8 @@ class Circumstances:
     #: By purpose; a purpose that is not named has none.
     limits: Mapping[str, Limits] = field(default_factory=dict)
     consents: Sequence[Entry] = ()
+    #: What each of the others of the household said.
+    relatives: Sequence[Sequence[Entry]] = ()
     #: What the household was sent for this purpose, and which nodes are the person's own.
     reached: Sequence[Reached] = ()
     own: Collection[int] = ()
@@ -260,11 +263,15 @@ def _shape(shaped: contents.Shape, door: Door, ask: Ask) -> list[Spoken]:
 def _consent(door: Door, ask: Ask, about: Circumstances) -> list[Spoken]:
     if ask.purpose not in _UNASKED:
         return []
-    found = consent_rules.standing(about.consents, ask.purpose, door.channel)
+    found, why = consent_rules.standing(about.consents, ask.purpose, door.channel), OPTED_OUT
+    if found is None or found.state == "granted":
+        # A platform's word on a relative's account is about that account; their own wish is the family's.
+        wishes = [[e for e in entries if e.source != "vendor"] for entries in about.relatives]
+        found, why = consent_rules.strictest(wishes, ask.purpose, door.channel), FAMILY_OUT
     if found is None or found.state == "granted":
         return []
     day = f"{found.at.astimezone(ZONE):%m-%d}"
-    return [Spoken(rule="consent", weight="refuse", why=OPTED_OUT, values={"day": day})]
+    return [Spoken(rule="consent", weight="refuse", why=why, values={"day": day})]
 
 
 def _when(door: Door, ask: Ask, about: Circumstances, *, now: datetime) -> tuple[datetime, list[Spoken]]:

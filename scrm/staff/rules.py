@@ -22,12 +22,20 @@ class Policy(StrEnum):
     TALK = "talk"
     #: Products and prices: those who answer for them.
     CATALOG = "catalog"
+    #: Decide whose a deal is: leads within their own scope, compliance officers case by case.
+    JUDGE = "judge"
+    #: Decide who is one person or family where nobody who knows them did: compliance officers.
+    REVIEW = "review"
+    #: Move customers between the reps of their own team.
+    LEAD = "lead"
     #: Those who look after channels and settings; they see no customers.
     ADMIN = "admin"
     #: API: read or change customer data within the token's scope.
     API_DATA = "api_data"
     #: API: say something to a customer.
     API_TALK = "api_talk"
+    #: API: decide whose a deal is.
+    API_JUDGE = "api_judge"
     #: API: connectors, inbox states, replay.
     API_ADMIN = "api_admin"
 
@@ -36,9 +44,13 @@ _ALLOWED: dict[Policy, frozenset[str]] = {
     Policy.SIGNED_IN: frozenset(ROLES),
     Policy.TALK: frozenset({"rep", "lead"}),
     Policy.CATALOG: frozenset({"marketing", "admin"}),
+    Policy.JUDGE: frozenset({"lead", "compliance"}),
+    Policy.REVIEW: frozenset({"compliance"}),
+    Policy.LEAD: frozenset({"lead"}),
     Policy.ADMIN: frozenset({"admin"}),
     Policy.API_DATA: frozenset({"rep", "lead", "compliance", "admin"}),
     Policy.API_TALK: frozenset({"rep", "lead", "admin"}),
+    Policy.API_JUDGE: frozenset({"lead", "compliance", "admin"}),
     Policy.API_ADMIN: frozenset({"admin"}),
 }
 

@@ -146,6 +146,27 @@ async def release(conn: Conn, talk: Talk, *, by: int, now: datetime) -> Moved:
     return Moved(before=talk, after=after)
 
 
+async def pool(conn: Conn, talk: Talk, *, by: int | None = None, now: datetime) -> Moved:
+    """Into the public pool: nobody's until it is taken, or the customer writes."""
+    after = await hands.pool(conn, talk, now=now)
+    await _record(conn, talk, after, "pool", by=by, now=now)
+    return Moved(before=talk, after=after)
+
+
+async def pick(conn: Conn, talk: Talk, *, by: int, now: datetime) -> Moved:
+    """Out of the public pool, into the hands of `by`."""
+    after = await hands.change(conn, talk, rep_id=by, offered_at=None, state="open", closed_at=None)
+    await _record(conn, talk, after, "pick", by=by, now=now)
+    return Moved(before=talk, after=after)
+
+
+async def hand_over(conn: Conn, talk: Talk, *, to: int, by: int | None, now: datetime) -> Moved:
+    """With everything as it is: what is closed stays closed, who waits goes on waiting."""
+    after = await hands.change(conn, talk, rep_id=to, last_rep_id=to, offered_at=None)
+    await _record(conn, talk, after, "hand", by=by, now=now)
+    return Moved(before=talk, after=after)
+
+
 def demand_unmoved(talk: Talk, seen_rep: int | None) -> None:
     """Raises `Conflict` when somebody else has it than the page showed."""
     if talk.rep_id != seen_rep:

@@ -15,11 +15,13 @@ from scrm.contract import Context
 from scrm.db import Conn, Database
 from scrm.desk.manners import Manners
 from scrm.errors import Unavailable
+from scrm.identity import aftermath, hints
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline
 from scrm.timeline import hands
 from scrm.timeline.store import hands as whose
+from scrm.worker.adjudicating import Adjudicating
 from scrm.worker.deeds import Deeds
 from scrm.worker.draining import make_way, rest
 from scrm.worker.enriching import Enriching
@@ -27,8 +29,12 @@ from scrm.worker.errands import Errands, Premises
 from scrm.worker.fetching import Fetching
 from scrm.worker.following import Following
 from scrm.worker.hearing import Hearing, Listen
+from scrm.worker.hinting import Hinting
 from scrm.worker.polling import Polling
+from scrm.worker.pooling import KIND as POOL
+from scrm.worker.pooling import Pooling
 from scrm.worker.sender import Sender
+from scrm.worker.turning import Turning
 from scrm.worker.works import KINDS, Working
 
 log = structlog.get_logger()
@@ -106,6 +112,7 @@ class Worker:
             max_attempts=max_attempts,
         )
         self._hearing = Hearing(premises, listen)
+        self._pooling = Pooling(premises)
         self.errands = Errands(
             premises,
             {
@@ -114,6 +121,10 @@ class Worker:
                 "media": Fetching(premises, limit_mb=media_max_mb),
                 "deed": Deeds(premises, manners),
                 "work": Working(premises, KINDS),
+                "adjudicate": Adjudicating(premises),
+                POOL: self._pooling,
+                hints.KIND: Hinting(premises),
+                aftermath.KIND: Turning(premises),
                 "transcribe": self._hearing,
             },
         )
@@ -195,6 +206,7 @@ class Worker:
         await rest(self._db, self._directory, tenant_id)
         await make_way(self._db, self._directory, tenant_id)
         await self._following.begin(tenant_id)
+        await self._pooling.begin(tenant_id)
         await self._following.watch(tenant_id)
         await self._hearing.look(tenant_id)
         return 0

@@ -13,6 +13,7 @@ from scrm.contract import Polls
 from scrm.db import utcnow
 from scrm.errors import NotFound, NotSent, Rejected
 from scrm.inbox import Moved, mending
+from scrm.worker import identifying
 from scrm.worker.errands import Premises
 from scrm.worker.reindexing import reindex
 from scrm.works import Slice, Work
@@ -108,4 +109,4 @@ async def replay(on: Premises, tenant_id: int, work: Work) -> Slice:
     return Slice(done=moved, place=str(last), ended=last == after)
 
 
-KINDS: Mapping[str, Turn] = {"sync": sync, "replay": replay, "reindex": reindex}
+KINDS: Mapping[str, Turn] = {"sync": sync, "replay": replay, "reindex": reindex, **identifying.KINDS}

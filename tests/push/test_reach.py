@@ -17,7 +17,9 @@ from scrm.db import Conn, Database
 from scrm.desk.frequency import Limits
 from scrm.desk.manners import Manners
 from scrm.errors import BadInput, Conflict
+from scrm.identity import decisions
 from scrm.identity import store as identity
+from scrm.identity.decisions import Actor
 from scrm.ledger.consent import store as consents
 from scrm.ledger.consent.store import Said
 from scrm.push import service as push
@@ -158,6 +160,36 @@ async def test_a_family_is_not_showered_though_each_of_them_has_room(database: D
     assert "这一家" in done.decision.sentence
 
 
+async def test_one_no_is_the_whole_familys_until_they_turn_out_to_be_none(database: Database) -> None:
+    async with database.begin(1) as conn:
+        tie = Link(a=handle("anna"), b=handle("ben"), rule="order.payer", kind="same_household")
+        await settle(conn, entry(said("在吗", by="ben", at=MORNING), "b1"), now=MORNING)
+        person = await anna(conn, links=(tie,))
+        ben = await node_of(conn, "ben")
+        stop = Said(
+            key="s", node_id=ben, purpose="marketing", state="withdrawn", source="customer", at=MORNING
+        )
+        await consents.add(conn, stop, now=MORNING)
+        with pytest.raises(Conflict, match="家人已退订"):
+            await reach(conn, person)
+        assert (await reach(conn, person, "answer", "reply")).said is not None
+        pair = await node_of(conn, "anna"), ben
+        rep = Actor(origin="rep", staff_id=1)
+        await decisions.apart(conn, *pair, by=rep, why="只是同事", now=MORNING, cls="not_same_household")
+        assert (await reach(conn, person)).said is not None
+
+
+async def test_a_relatives_blocked_account_is_no_word_of_the_family(database: Database) -> None:
+    async with database.begin(1) as conn:
+        tie = Link(a=handle("anna"), b=handle("ben"), rule="order.payer", kind="same_household")
+        await settle(conn, entry(said("在吗", by="ben", at=MORNING), "b1"), now=MORNING)
+        person = await anna(conn, links=(tie,))
+        ben = await node_of(conn, "ben")
+        gone = Said(key="s", node_id=ben, purpose="all", state="withdrawn", source="vendor", at=MORNING)
+        await consents.add(conn, gone, now=MORNING)
+        assert (await reach(conn, person)).said is not None
+
+
 async def test_who_opted_out_is_not_reached_and_nothing_is_written(database: Database) -> None:
     async with database.begin(1) as conn:
         person = await anna(conn)
@@ -181,11 +213,12 @@ async def test_who_opted_out_is_not_reached_and_nothing_is_written(database: Dat
 async def test_the_channel_used_last_wins_and_the_next_one_steps_in(database: Database) -> None:
     both = directory(first=channel(), second=channel())
     async with database.begin(1) as conn:
-        join = Link(a=handle("anna"), b=handle("a2"), rule="unionid")
+        other = handle("a2", scope="app2")
+        join = Link(a=handle("anna"), b=other, rule="unionid")
         person = await anna(conn, links=(join,))
         await settle(
             conn,
-            entry(said("嗨", by="a2", at=MORNING - timedelta(hours=1)), "m2", account_id=12),
+            entry(said("嗨", handles=(other,), at=MORNING - timedelta(hours=1)), "m2", account_id=12),
             now=MORNING,
         )
         first = await reach(conn, person, "k1", "service", where=both)
@@ -202,11 +235,12 @@ async def test_a_paused_account_is_passed_over(database: Database) -> None:
     both = directory(first=channel(), second=channel())
     both._by_id[11] = replace(both.by_id(11), state="paused")  # noqa: SLF001
     async with database.begin(1) as conn:
-        join = Link(a=handle("anna"), b=handle("a2"), rule="unionid")
+        other = handle("a2", scope="app2")
+        join = Link(a=handle("anna"), b=other, rule="unionid")
         person = await anna(conn, links=(join,))
         await settle(
             conn,
-            entry(said("嗨", by="a2", at=MORNING - timedelta(hours=1)), "m2", account_id=12),
+            entry(said("嗨", handles=(other,), at=MORNING - timedelta(hours=1)), "m2", account_id=12),
             now=MORNING,
         )
         done = await reach(conn, person, where=both)

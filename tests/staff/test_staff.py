@@ -278,6 +278,7 @@ def actor(role: str, staff_id: int | None = 1) -> Actor:
         (Policy.SIGNED_IN, set(ROLES)),
         (Policy.TALK, {"rep", "lead"}),
         (Policy.API_DATA, {"rep", "lead", "compliance", "admin"}),
+        (Policy.API_JUDGE, {"lead", "compliance", "admin"}),
         (Policy.API_ADMIN, {"admin"}),
     ],
 )

@@ -33,13 +33,33 @@ class Entry:
 
 
 def standing(entries: Sequence[Entry], purpose: str, channel: str) -> Entry | None:
-    """The newest entry about this purpose on this channel; None = nobody ever said anything.
+    """What holds about this purpose on this channel; None = nobody ever said anything.
 
+    On one address the newest entry holds. Of several addresses of one person one that says no is enough,
+    until the customer says yes again somewhere: what another source noted elsewhere lifts nothing.
     A customer who stops marketing stops the follow-ups of our plans too: to them it is the same.
     """
     about = {purpose, "all"} | ({"marketing"} if purpose == "sop" else set())
     spoken = [e for e in entries if e.purpose in about and e.channel in ("", channel)]
-    return max(spoken, key=lambda e: (e.at, e.entry_id), default=None)
+    newest = {e.node_id: e for e in sorted(spoken, key=_said)}
+    again = max(
+        (e for e in spoken if e.state == "granted" and e.source == "customer"), key=_said, default=None
+    )
+    stops = [
+        e for e in newest.values() if e.state == "withdrawn" and (again is None or _said(e) > _said(again))
+    ]
+    return max(stops or newest.values(), key=_said, default=None)
+
+
+def strictest(people: Sequence[Sequence[Entry]], purpose: str, channel: str) -> Entry | None:
+    """What holds for several people together, each with their entries: one no is everybody's."""
+    each = [held for entries in people if (held := standing(entries, purpose, channel)) is not None]
+    stops = [e for e in each if e.state == "withdrawn"]
+    return max(stops or each, key=_said, default=None)
+
+
+def _said(entry: Entry) -> tuple[datetime, int]:
+    return (entry.at, entry.entry_id)
 
 
 # -- the customer's own words ------------------------------------------------------------------------------

@@ -35,7 +35,10 @@ def visible(scope: Scope) -> sa.ColumnElement[bool]:
         return sa.true()
     mine = [c.rep_id == scope.rep_id] if scope.rep_id is not None else []
     if scope.team_id is not None:
-        mine.append(sa.and_(sa.or_(c.team_id == scope.team_id, c.team_id.is_(None)), c.rep_id.is_(None)))
+        # In the public pool it is shown one by one, until the customer asks for somebody.
+        shown = sa.or_(c.pooled_at.is_(None), c.waiting_since.is_not(None))
+        ours_or_nobodys = sa.or_(c.team_id == scope.team_id, c.team_id.is_(None))
+        mine.append(sa.and_(ours_or_nobodys, c.rep_id.is_(None), shown))
         if scope.whole_team:
             ours = sa.select(staff.c.staff_id).where(
                 staff.c.tenant_id == c.tenant_id, staff.c.team_id == scope.team_id

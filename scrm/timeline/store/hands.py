@@ -84,5 +84,31 @@ async def change(conn: Conn, talk: Talk, **values: object) -> Talk:
     stmt = sa.update(conversation).where(
         c.tenant_id == conn.tenant_id, c.conversation_id == talk.conversation_id
     )
-    await conn.run(stmt.values(moved))
+    # Whoever has it, or had it and gave it back, it is not in the public pool.
+    await conn.run(stmt.values(moved | ({"pooled_at": None} if "rep_id" in moved else {})))
     return replace(talk, **cast(dict[str, Any], moved))
+
+
+async def pool(conn: Conn, talk: Talk, *, now: datetime) -> Talk:
+    """Nobody's, and out of colleagues' sight until it is taken or the customer writes."""
+    c = conversation.c
+    state = "new" if talk.state == "open" else talk.state
+    after = await change(conn, talk, rep_id=None, last_rep_id=None, offered_at=None, state=state)
+    stmt = sa.update(conversation).where(
+        c.tenant_id == conn.tenant_id, c.conversation_id == talk.conversation_id
+    )
+    await conn.run(stmt.values(pooled_at=now))
+    return after
+
+
+async def pooled(conn: Conn, node_ids: Collection[int]) -> list[Talk]:
+    """Conversations of these that wait in the public pool, held for this transaction."""
+    c = conversation.c
+    stmt = sa.select(*_TALK).where(
+        c.tenant_id == conn.tenant_id,
+        c.node_id.in_(node_ids),
+        c.pooled_at.is_not(None),
+        c.rep_id.is_(None),
+    )
+    rows = await conn.rows(stmt.order_by(c.conversation_id).with_for_update()) if node_ids else []
+    return [Talk(**r._mapping) for r in rows]
