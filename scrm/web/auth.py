@@ -23,6 +23,8 @@ from scrm.web.pages import form_of, inside, locale, page, see_other, theme
 from scrm.web.routes import Route, cookie_name, same_origin
 
 _DOOR = "scrm_door"
+#: Where those land who talk with nobody.
+_HOMES = {"admin": "/admin", "compliance": "/compliance/identity"}
 
 
 async def login_page(request: web.Request) -> web.Response:
@@ -70,7 +72,7 @@ async def _opened(found: House, conn: Conn, staff_id: int) -> str:
 async def _landing(conn: Conn, staff_id: int, where: str) -> str:
     """Who talks with nobody has no queue to land in."""
     member = (await store.members(conn, [staff_id])).get(staff_id)
-    return "/admin" if member and member.role == "admin" and where == "/inbox" else where
+    return _HOMES.get(member.role, where) if member and where == "/inbox" else where
 
 
 def _enter(found: House, token: str, where: str) -> web.Response:
@@ -157,7 +159,7 @@ async def prefs_page(request: web.Request) -> web.Response:
         theme=theme(who),
         locale=locale(who),
         keys=who.shortcuts,
-        back=inside(request.query.get("back", ""), "/admin" if who.role == "admin" else "/inbox"),
+        back=inside(request.query.get("back", ""), _HOMES.get(who.role, "/inbox")),
         saved="saved" in request.query,
     )
     return page(request, "prefs.html", prefs=view)

@@ -16,7 +16,9 @@ from scrm.staff.rules import Actor, scope
 from scrm.timeline.rules import Talk
 from scrm.timeline.store import conversations
 from scrm.timeline.store.events import Place
+from scrm.web import undone
 from scrm.web.house import actor, actor_or_none, house
+from scrm.web.kinship import Undo
 from scrm.web.render import ZONE
 from scrm.web.views import Locale, Me, Theme
 
@@ -30,10 +32,23 @@ def page(request: web.Request, template: str, *, status: int = 200, **views: obj
     found = actor_or_none(request)
     if found is not None:
         views.setdefault("me", Me(name=found.name, keys=found.shortcuts, role=found.role))
+        views.setdefault("undo", _undo(request, locale(found)))
     text = house(request).renderer.render(
         template, locale=locale(found), theme=theme(found), now=utcnow(), **views
     )
     return web.Response(status=status, text=text, content_type="text/html")
+
+
+def _undo(request: web.Request, language: Locale) -> Undo | None:
+    """What was done on the way here, and the form that undoes it."""
+    done = undone.read(request.query.get("done", ""))
+    if done is None:
+        return None
+    text, what, ident = done
+    say = house(request).renderer.say
+    return Undo(
+        text=say(language, text), action=undone.ACTION if what and ident else "", what=what, ident=ident
+    )
 
 
 def locale(found: Actor | None) -> Locale:

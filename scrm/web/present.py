@@ -20,10 +20,10 @@ from scrm.timeline.store import conversations, events, tallies
 from scrm.timeline.store.events import Place
 from scrm.web import lines, outlook, views
 from scrm.web.about import Reader
+from scrm.web.family.strip import strip
 from scrm.web.lines import Asked
 from scrm.web.pages import facts, topic
 from scrm.web.reading import Reading
-from scrm.web.render import ZONE
 
 _OUTGOING = timedelta(minutes=2)
 #: Today and the six days before; so many things of it.
@@ -82,6 +82,7 @@ class Desk(Reading):
         home = await self._home(talk)
         spans = await identity.intervals(self.conn, home.members[0]) if home else []
         name = (await self.names([talk.node_id]))[talk.node_id]
+        cells, beside = await strip(self, talk, home, spans, name)
         plugged = self.plugged(talk)
         ahead, standing = await outlook.both(
             self.house, self.conn, self.say, talk, in_app=self.in_app, home=home, now=self.now
@@ -95,7 +96,8 @@ class Desk(Reading):
             name=name,
             subline=await self._subline(talk),
             tags=(views.Tag(text=self.say(plugged.title), tone=self.channel(talk.account_id).tone),),
-            members=await self._members(talk, spans, name, home),
+            members=cells,
+            strip=beside,
             about=await Reader(house=self.house, conn=self.conn, actor=self.actor).view(talk),
             counted=await self._counted(spans),
             cards=shown,
@@ -137,46 +139,6 @@ class Desk(Reading):
         if talk.rep_id == self.actor.staff_id:
             return self.say("我在跟进")
         return self.say("{name} 在跟进", name=rep.name if rep else self.say("同事"))
-
-    async def _members(
-        self,
-        talk: Talk,
-        spans: Sequence[identity.Interval],
-        name: str,
-        home: families.Household | None,
-    ) -> tuple[views.Member, ...]:
-        """The person, one cell per channel they talk on, then the rest of the family."""
-        nodes = [s.node_id for s in spans]
-        seen = await conversations.visible_of_nodes(self.conn, scope(self.actor), nodes)
-        own = [self._member(t, name, current=t.conversation_id == talk.conversation_id) for t in seen[:4]]
-        return (*own, *await self._relatives(talk, home.members[1:] if home else []))
-
-    def _member(self, talk: Talk, name: str, *, current: bool = False) -> views.Member:
-        channel = self.channel(talk.account_id)
-        return views.Member(
-            name=name,
-            role=channel.name,
-            href=f"/s/c/{self.cid(talk)}",
-            icon=channel.icon,
-            hint=f"{talk.last_at.astimezone(ZONE):%m-%d %H:%M} · {self.plugged(talk).account.name}",
-            current=current,
-        )
-
-    async def _relatives(self, talk: Talk, persons: Sequence[int]) -> list[views.Member]:
-        """Each opens their latest conversation, or their part of the timeline where there is none to open."""
-        family = {m: await identity.intervals(self.conn, m) for m in persons}
-        others = {m: spans for m, spans in family.items() if spans}
-        known = await lines.members_of(self, others) if others else {}
-        found = []
-        for m, spans in others.items():
-            mine = [s.node_id for s in spans]
-            seen = await conversations.visible_of_nodes(self.conn, scope(self.actor), mine)
-            if seen:
-                found.append(self._member(seen[0], known[m].name))
-                continue
-            here = f"/s/c/{self.cid(talk)}?tab=timeline&member={known[m].key}"
-            found.append(views.Member(name=known[m].name, role=self.say("家人"), href=here, icon="app"))
-        return found
 
     async def _outgoing(self, talk: Talk) -> tuple[views.Item, ...]:
         span = identity.Interval(node_id=talk.node_id, from_at=self.now - _OUTGOING, until_at=None)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from scrm.contract import Signature
 from scrm.web.abouts import AboutView
+from scrm.web.kinship import Strip
 from scrm.web.parts import Attached, Filter, Version
 
 Locale = Literal["zh_CN", "en"]
@@ -121,6 +122,8 @@ class Member:
     #: Spoken and shown on hover: last seen where and when.
     hint: str = ""
     current: bool = False
+    #: It narrows the timeline down to this person.
+    filters: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +225,8 @@ class CustomerView:
     subline: str = ""
     tags: tuple[Tag, ...] = ()
     members: tuple[Member, ...] = ()
+    #: The household beside them: candidates that wait, parts, the page.
+    strip: Strip | None = None
     banner: Banner | None = None
     cards: tuple[ScriptCard, ...] = ()
     #: Own pushes still on their way or finished within two minutes, newest first.

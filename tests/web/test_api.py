@@ -15,8 +15,12 @@ from connectors.kit.signed import SIGNATURE, TIMESTAMP, signature
 from scrm import works
 from scrm.accounts import service as accounts
 from scrm.app import TENANT
+from scrm.contract import Handle, Link
 from scrm.db import utcnow
+from scrm.identity import service as identity
+from scrm.identity.service import Sighting
 from scrm.ledger import store as ledger
+from scrm.seal import new_id
 from scrm.web.api.endpoint import Endpoint
 from scrm.web.api.openapi import document
 from scrm.web.api.surface import ENDPOINTS
@@ -47,9 +51,45 @@ async def busy(desk: Office) -> dict[str, str]:
         made = await desk.api("POST", "/deeds", token="machine-admin", json=wanted, headers=once)
         assert made.status == 201
     await _sold(desk)
+    owned = await _owned(desk)
+    await _merged(desk)
     talks = (await desk.api("GET", "/conversations", token="machine-admin")).json()["items"]
     person = next(t["person_id"] for t in talks if t["id"] == cid)
-    return {"conversation_id": cid, "id": person, "q": "多少钱"}
+    other = next(t["person_id"] for t in talks if t["person_id"] != person)
+    return {"conversation_id": cid, "id": person, "other_id": other, "q": "多少钱", **owned}
+
+
+async def _merged(desk: Office) -> None:
+    """Accounts and addresses that turn out to be the same persons."""
+    async with desk.service.house.db.begin(TENANT) as conn:
+        for number in range(3):
+            user = Handle(kind="app_user", scope="mall", value=f"merged{number}")
+            mail = Handle(kind="email", scope="rfc5322", value=f"merged{number}@example.com")
+            one = Link(a=user, b=mail, rule="app_email", strength=70)
+            for handles, links in (((user,), ()), ((mail,), ()), ((user, mail), (one,))):
+                ident = new_id()
+                told = Sighting(event_id=ident, at=utcnow(), key=f"k{ident}", handles=handles, links=links)
+                await identity.resolve(conn, [told], utcnow())
+
+
+async def _owned(desk: Office) -> dict[str, str]:
+    """Claims, and appeals against all rulings but the newest."""
+    why = "客户是我先接待的，有通话录音为证。"
+    for number in range(3):
+        wanted = {"phone": f"1391234567{number}", "name": "王", "claimant_kind": "own"}
+        once = {"Idempotency-Key": f"claim-{number}"}
+        made = await desk.api("POST", "/claims", token="machine-admin", json=wanted, headers=once)
+        assert made.status == 201, made.text
+    judged = (await desk.api("GET", "/rulings", token="machine-admin")).json()["items"]
+    newest, *others = [r["id"] for r in judged]
+    for ident in others:
+        told = {"ruling_id": ident, "text": why}
+        assert (await desk.api("POST", "/appeals", token="machine-admin", json=told)).status == 201
+    won = [{"claimant_kind": "channel", "claimant_id": who, "share": 5000} for who in ("链家", "贝壳")]
+    wanted = {"ruling_id": others[1], "agree": True, "why": why, "winners": won}
+    decided = await desk.api("POST", "/rulings/decide", token="machine-admin", json=wanted)
+    assert decided.status == 200, decided.text
+    return {"ruling_id": newest, "appealed_id": others[0], "deal_id": judged[2]["deal_id"]}
 
 
 async def _sold(desk: Office) -> None:
@@ -61,7 +101,7 @@ async def _sold(desk: Office) -> None:
     async with house.db.read(TENANT) as conn:
         await house.directory.load(conn)
     items: list[dict[str, Any]] = []
-    for number in range(3):
+    for number in range(4):
         common = {"id": f"p{number}", "at": "2026-03-02T01:30:00Z"}
         line = {"product": f"p{number}", "amount": 100}
         items += [
@@ -125,6 +165,11 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
     queries = {q.name: values[q.name] for q in endpoint.queries if q.name in values}
     if endpoint.path == "/inbox":
         queries["state"] = "quarantined"
+    asks: dict[str, dict[str, str]] = {
+        "/nodes": {"kind": "app_user", "value": "merged1"},
+        "/identity/why": {"a": values["id"]},
+    }
+    queries |= asks.get(endpoint.path, {})
     body: dict[str, Any] = {
         "/pushes": {"conversation_id": values["conversation_id"], "text": "再说一句"},
         "/inbox/replay": {"all": True},
@@ -133,6 +178,16 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
         "/calendar": {"first": "2026-03-04", "kind": "holiday", "name": "校庆"},
         "/accounts/{account}/state": {"order": "drain"},
         "/deeds": {"account": "corp", "kind": "resigned.list"},
+        "/claims": {"phone": "138****1234", "name": "王", "claimant_kind": "channel", "claimant_id": "链家"},
+        "/appeals": {"ruling_id": values.get("ruling_id", ""), "text": "客户是我先接待的，有录音为证。"},
+        "/rulings/decide": {
+            "ruling_id": values.get("appealed_id", ""),
+            "agree": False,
+            "why": "录音里听不出是这位客户，维持原判。",
+        },
+        "/commission/pay": {"deal_id": values.get("deal_id", "")},
+        "/identity/link": {"a": values["id"], "b": values["other_id"], "kind": "household"},
+        "/identity/unlink": {"a": values["id"], "b": values["other_id"], "kind": "household"},
     }.get(endpoint.path, {})
     more = {"json": body, "headers": {"Idempotency-Key": endpoint.path}} if endpoint.method == "POST" else {}
     path = endpoint.path.replace("{id}", values["id"]).replace("{account}", "oa-b")

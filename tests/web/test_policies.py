@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from scrm import works
 from scrm.app import ROUTES, TENANT
-from scrm.contract import Media
+from scrm.contract import Handle, Media
 from scrm.db import utcnow
 from scrm.errors import BadConfig
+from scrm.identity import proposals, reworking
+from scrm.identity import service as identity
+from scrm.identity.service import Sighting
+from scrm.ownership import service as ownership
+from scrm.ownership.store import deals, pool
+from scrm.ownership.store import handover as handovers
 from scrm.push import store as media
-from scrm.seal import token_hash
+from scrm.seal import new_id, token_hash
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.staff.rules import Policy
@@ -61,6 +68,13 @@ AUDIENCE = {
     "GET /inbox/ringing": "talk",
     "GET /s/c/{cid}": "talk",
     "GET /s/c/{cid}/timeline": "talk",
+    "GET /households/{id}": "talk",
+    "GET /households/{id}/match": "talk",
+    "POST /households/{id}/match": "talk",
+    "GET /households/{id}/roles": "talk",
+    "POST /households/{id}/roles": "talk",
+    "POST /households/{id}/evidence": "talk",
+    "POST /households/undo": "talk",
     "POST /s/c/{cid}/send": "talk",
     "POST /s/c/{cid}/sent": "talk",
     "POST /s/c/{cid}/unsend": "talk",
@@ -115,6 +129,33 @@ AUDIENCE = {
     "POST /admin/unsent/{id}": "admin",
     "GET /admin/jobs": "admin",
     "POST /admin/jobs/{id}": "admin",
+    # Whose a deal is: those who decide, and those it is about.
+    "GET /pool": "talk",
+    "GET /pool/{entry}": "talk",
+    "POST /pool/{entry}/take": "talk",
+    "POST /pool/c/{cid}/give": "talk",
+    "GET /lead/handover": "leads",
+    "POST /lead/handover": "leads",
+    "GET /lead/handover/{handover}": "leads",
+    "POST /lead/handover/{handover}": "leads",
+    "GET /lead/ownership": "judges",
+    "GET /lead/ownership/{deal}": "judges",
+    "POST /lead/ownership/{deal}": "judges",
+    "GET /rulings": "talk",
+    "GET /rulings/{deal}": "talk",
+    "POST /rulings/{deal}": "talk",
+    # Who is who: figures and rules for admins, questions about people for compliance officers.
+    "GET /admin/identity": "admin",
+    "POST /admin/identity": "admin",
+    "POST /admin/identity/versions/{version}": "admin",
+    "GET /admin/identity/stats": "admin",
+    "POST /admin/identity/stats": "admin",
+    "GET /admin/identity/revert": "admin",
+    "POST /admin/identity/revert": "admin",
+    "POST /admin/identity/revert/{job}": "admin",
+    "GET /compliance/identity": "reviews",
+    "GET /compliance/identity/{proposal}": "reviews",
+    "POST /compliance/identity/{proposal}": "reviews",
     "GET /api/v1/events": "data",
     "GET /api/v1/persons": "data",
     "GET /api/v1/persons/{id}": "data",
@@ -138,8 +179,21 @@ AUDIENCE = {
     "GET /api/v1/products": "data",
     "GET /api/v1/households/{id}": "data",
     "GET /api/v1/households/{id}/timeline": "data",
+    "GET /api/v1/nodes": "data",
+    "GET /api/v1/identity/why": "data",
+    "POST /api/v1/identity/link": "say",
+    "POST /api/v1/identity/unlink": "say",
+    "GET /api/v1/identity/changes": "operate",
     "GET /api/v1/search": "data",
     "GET /api/v1/orders": "data",
+    "GET /api/v1/claims": "data",
+    "POST /api/v1/claims": "say",
+    "GET /api/v1/rulings": "data",
+    "POST /api/v1/rulings/decide": "judge",
+    "GET /api/v1/appeals": "judge",
+    "POST /api/v1/appeals": "say",
+    "GET /api/v1/commission": "judge",
+    "POST /api/v1/commission/pay": "judge",
 }
 EVERYBODY = ("rep", "peer", "other", "lead", "marketing", "compliance", "admin")
 MACHINES = tuple(f"machine-{role}" for role in ("rep", "lead", "marketing", "compliance", "admin"))
@@ -148,9 +202,13 @@ LET_IN = {
     "staff": set(EVERYBODY),
     "talk": {"rep", "peer", "other", "lead"},
     "admin": {"admin"},
+    "judges": {"lead", "compliance"},
+    "leads": {"lead"},
+    "reviews": {"compliance"},
     "sells": {"marketing", "admin"},
     "data": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing"},
     "say": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing", "compliance", "machine-compliance"},
+    "judge": {f"{by}{role}" for by in ("", "machine-") for role in ("lead", "compliance", "admin")},
     "operate": {"admin", "machine-admin"},
 }
 #: Who finds the customer that `rep` looks after; to everybody else there is no such thing.
@@ -205,8 +263,67 @@ async def customer_of_rep(desk: Office) -> dict[str, str]:
         "{cid}": cid,
         "{chat}": await desk.group("wrGroup", "家长群", ours="RepUser", customers={"wmOne": "家长"}),
         "{mid}": desk.public("media", media_id),
+        "{deal}": await deal_of(desk, node_id),
+        "{entry}": await pooled_of(desk, node_id),
+        "{handover}": await handover_of(desk),
+        "{proposal}": await proposal_of(desk, node_id),
+        "{job}": await job_of(desk),
+        "{version}": "1",
         "{id}": persons[0]["id"],
     }
+
+
+async def deal_of(desk: Office, node_id: int) -> str:
+    """A deal of this customer, judged: the company's own."""
+    ident = new_id()
+    one = deals.Kept(
+        deal_id=ident, source="order", account_id=1, number="D1", line="", node_id=node_id, payer_id=None,
+        learner_id=None, event_id=1, at=utcnow(), amount=100, policy_version=1,
+    )  # fmt: skip
+    async with desk.service.house.db.begin(TENANT) as conn:
+        await deals.put(conn, one)
+        await ownership.judge(conn, one, "deal", now=utcnow())
+    return desk.public("deal", ident)
+
+
+async def pooled_of(desk: Office, node_id: int) -> str:
+    """Somebody in the public pool of every team."""
+    one = pool.fresh(node_id=node_id, from_id=None, team_id=None, state="in", rule="idle", level="new",
+                     facts={"level": "新", "days": "9", "limit": "7"}, fell_at=utcnow())  # fmt: skip
+    async with desk.service.house.db.begin(TENANT) as conn:
+        assert await pool.add(conn, one)
+    return desk.public("pool", one.entry_id)
+
+
+async def handover_of(desk: Office) -> str:
+    """A hand-over inside team A."""
+    people = desk.staff_ids
+    async with desk.service.house.db.begin(TENANT) as conn:
+        one = await handovers.add(
+            conn, from_id=people["rep"], to_id=people["peer"], by_id=None, sort="onjob", now=utcnow()
+        )
+    return desk.public("handover", one.handover_id)
+
+
+async def proposal_of(desk: Office, node_id: int) -> str:
+    """A question about this customer."""
+    one = Handle(kind="app_user", scope="app", value="somebody-else")
+    async with desk.service.house.db.begin(TENANT) as conn:
+        now = utcnow()
+        met = await identity.resolve(conn, [Sighting(event_id=1, at=now, key="k", handles=(one,))], now)
+        (other,) = met.nodes.values()
+        why = ["都提到孩子"]
+        assert await proposals.suggest(conn, other, node_id, "same_person", why, source="online", now=now)
+        (one,) = await proposals.queue(conn, now=utcnow())
+    return desk.public("proposal", one.proposal_id)
+
+
+async def job_of(desk: Office) -> str:
+    """Something that was taken back in bulk."""
+    async with desk.service.house.db.begin(TENANT) as conn:
+        which = {"which": {"rule": "x"}, "why": "试"}
+        ident = await works.start(conn, reworking.REVERT, which, now=utcnow())
+    return desk.public("job", ident)
 
 
 def fill(path: str, values: dict[str, str]) -> str:
@@ -228,7 +345,9 @@ def outcome(answer: Reply) -> str:
 def expected(route: Route, who: str, audience: str) -> str:
     if who not in LET_IN[audience]:
         return "forbidden"
-    personal = any(name in route.path for name in ("{cid}", "{chat}", "{id}", "{mid}", "/suggestions"))
+    named = ("{cid}", "{chat}", "{id}", "{mid}", "{deal}", "/suggestions")
+    every_case = audience == "judges" and who == "compliance"
+    personal = any(name in route.path for name in named) and not every_case
     return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"
 
 
@@ -261,7 +380,7 @@ async def test_each_route_lets_in_its_audience_and_nobody_else(tmp_path: Path) -
             audience = AUDIENCE[f"{route.method} {route.path}"]
             if audience == "anyone":
                 continue
-            by = "token" if audience in ("data", "say", "operate") else "session"
+            by = "token" if audience in ("data", "say", "judge", "operate") else "session"
             for who in (*EVERYBODY, *(MACHINES if by == "token" else ())):
                 answer = await knock(desk, route, fill(route.path, values), who, by)
                 want = expected(route, who, audience)
@@ -280,7 +399,7 @@ async def test_sessions_that_are_no_session_are_asked_to_sign_in(tmp_path: Path)
             audience = AUDIENCE[f"{route.method} {route.path}"]
             if audience == "anyone":
                 continue
-            by = "token" if audience in ("data", "say", "operate") else "session"
+            by = "token" if audience in ("data", "say", "judge", "operate") else "session"
             for who in ("", "expired", "ended", "swapped", "forged", "elsewhere"):
                 answer = await knock(desk, route, fill(route.path, values), who, by)
                 if outcome(answer) != "sign in":

@@ -21,6 +21,7 @@ from scrm.web import views as v
 from scrm.web.gallery import gallery
 from scrm.web.parts import Attached, Filter, Line, Shape, Version
 from scrm.web.render import DIST, WORDS, Renderer, by_day, catalogue, clock, waited
+from tests.web.judging import JUDGING_PAGES
 from tests.web.managing import ADMIN_PAGES
 
 WEB = Path(__file__).parents[2] / "scrm/web"
@@ -94,6 +95,7 @@ BOOT = v.Boot(
 )
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     **ADMIN_PAGES,
+    **JUDGING_PAGES,
     "login": (
         "login.html",
         {"login": v.LoginView(doors=(v.Door(slug="a", name="铁军"),), error="密码不对。")},
@@ -374,6 +376,8 @@ def _spoken(*files: str) -> set[str]:
 
 #: Where sentences for reps and leads come from.
 SPEAKERS = (
+    "identity/match/sentences.py",
+    "identity/proposals.py",
     "web/auth.py",
     "web/inbox.py",
     "web/pages.py",
@@ -405,11 +409,37 @@ SPEAKERS = (
     "web/admin/jobs.py",
     "web/admin/lists.py",
     "web/admin/calendar.py",
+    "web/lead/asking.py",
+    "web/lead/dealing.py",
+    "web/lead/mine.py",
+    "web/lead/named.py",
+    "web/lead/ownership.py",
+    "web/knowing/asking.py",
+    "web/knowing/policy.py",
+    "web/knowing/reverting.py",
+    "web/knowing/review.py",
+    "web/knowing/stats.py",
+    "web/knowing/trying.py",
     "web/lines.py",
     "desk/calendar/service.py",
     "lists.py",
     "accounts/probing.py",
     "accounts/rules.py",
+    "ownership/rules/values.py",
+    "ownership/rules/pool.py",
+    "ownership/rules/handover.py",
+    "ownership/pooling.py",
+    "ownership/handing.py",
+    "ownership/escalating.py",
+    "web/passing/pool.py",
+    "web/passing/handover.py",
+    "web/passing/telling.py",
+    "ownership/rules/fraud.py",
+    "ownership/rules/policy.py",
+    "ownership/rules/judging.py",
+    "ownership/rules/appeals.py",
+    "ownership/deciding.py",
+    "ownership/claiming.py",
     "sales/rules.py",
     "sales/service.py",
     "web/catalog.py",
@@ -424,6 +454,22 @@ SPEAKERS = (
     "worker/deeds.py",
     "worker/telling.py",
     "../connectors/wecom/sources.py",
+    "identity/explain/catalogue.py",
+    "identity/kin/titles.py",
+    "identity/roles.py",
+    "identity/survivorship/service.py",
+    "identity/survivorship/words.py",
+    "web/family/household.py",
+    "web/family/kinfolk.py",
+    "web/family/strip.py",
+    "web/family/sheet.py",
+    "web/family/members.py",
+    "web/family/proofs.py",
+    "web/family/owning.py",
+    "web/family/rules.py",
+    "web/family/acts.py",
+    "web/undone.py",
+    "web/api/owning.py",
 )
 CHANNELS = sorted(p.parent.name for p in (WEB.parents[1] / "connectors").glob("*/fixtures"))
 TITLES = {import_module(f"connectors.{name}").TITLE for name in CHANNELS}

@@ -86,8 +86,8 @@ async def test_a_good_login_is_evidence_and_its_repeat_changes_nothing(desk: Off
     visitor = await Visitor(desk).come()
     await visitor.says("你好")
 
-    first = await visitor.signs_in("u1", name="王女士", phone="138 0013 8000")
-    again = await visitor.signs_in("u1", name="王女士", phone="138 0013 8000")
+    first = await visitor.signs_in("u1", name="王女士", phone="136 0001 0003")
+    again = await visitor.signs_in("u1", name="王女士", phone="136 0001 0003")
     found = await events_of(desk)
 
     assert (first.status, again.status) == (200, 200)

@@ -26,6 +26,11 @@ def _titles(request: web.Request) -> Mapping[str, str]:
         "replay": say(request, "重新处理"),
         "import": say(request, "导入"),
         "reindex": say(request, "重建搜索"),
+        "identity_dry_run": say(request, "身份规则预演"),
+        "identity_resolve": say(request, "按新规则重新判断身份"),
+        "identity_stats": say(request, "统计标识"),
+        "identity_revert": say(request, "批量撤回依据"),
+        "identity_reinstate": say(request, "恢复撤回的依据"),
     }
 
 

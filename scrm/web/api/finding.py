@@ -1,4 +1,4 @@
-"""The API's households and search: a family with its timeline, and what was said, in scope."""
+"""The API's search: what was said, in scope."""
 
 from __future__ import annotations
 
@@ -10,25 +10,15 @@ from aiohttp import web
 
 from scrm.db import Conn
 from scrm.errors import BadInput, NotFound
-from scrm.identity import service as families
 from scrm.identity import store as identity
 from scrm.staff.rules import Policy, scope, sees_recalled
 from scrm.timeline import finding
 from scrm.timeline.seeing import sees_family
 from scrm.timeline.store import events, search
 from scrm.web.api.endpoint import PAGED, Endpoint, Query, audited, limit_of
-from scrm.web.api.resources import Event, Page, Person
+from scrm.web.api.resources import Event, Page
 from scrm.web.api.show import Shower
 from scrm.web.house import actor, house
-from scrm.web.pages import place_in, place_out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Household:
-    """For now the id of any member names their household; members by evidence of one family."""
-
-    id: str
-    members: list[Person]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,27 +41,6 @@ class Found:
     recalled_at: datetime | None
     #: The words around the hit, in stretches.
     words: list[Stretch]
-
-
-async def get_household(request: web.Request) -> Household:
-    found, who = house(request), actor(request)
-    await audited(request, "api.households.read")
-    async with found.db.read(who.tenant_id) as conn:
-        family = await _family(conn, request)
-        shown = await Shower(house=found, conn=conn, actor=who).persons(family)
-        return Household(id=conn.vault.public("person", family[0]), members=shown)
-
-
-async def household_timeline(request: web.Request) -> Page[Event]:
-    found, who, limit = house(request), actor(request), limit_of(request)
-    await audited(request, "api.timeline.read")
-    async with found.db.read(who.tenant_id) as conn:
-        spans = [s for m in await _family(conn, request) for s in await identity.intervals(conn, m)]
-        before = place_in(conn.vault, request.query.get("cursor", ""))
-        page = await events.page(conn, spans, before=before, limit=limit + 1)
-        shown = await Shower(house=found, conn=conn, actor=who).events(page[:limit])
-        cursor = place_out(conn.vault, page[limit - 1].place) if len(page) > limit else None
-    return Page(items=shown, next_cursor=cursor)
 
 
 async def find(request: web.Request) -> Page[Found]:
@@ -118,10 +87,6 @@ def _found(e: Event, said: str, q: str) -> Found:
     )
 
 
-async def _family(conn: Conn, request: web.Request) -> list[int]:
-    return await families.family(conn, await _person(conn, request, request.match_info["id"]))
-
-
 async def _person(conn: Conn, request: web.Request, public: str) -> int:
     """Raises `NotFound` also for somebody the reader may not see."""
     ident = await identity.person_now(conn, conn.vault.private("person", public))
@@ -134,23 +99,6 @@ _Q = Query(name="q", about="Words to look for; those in quotes must stand togeth
 _PERSON = Query(name="person_id", about="Only what was said with this person")
 
 ENDPOINTS: Sequence[Endpoint] = (
-    Endpoint(
-        method="GET",
-        path="/households/{id}",
-        summary="A household: the id of any member, and everybody of their family",
-        policy=Policy.API_DATA,
-        answer=Household,
-        handler=get_household,
-    ),
-    Endpoint(
-        method="GET",
-        path="/households/{id}/timeline",
-        summary="What happened with everybody of a household, newest first",
-        policy=Policy.API_DATA,
-        answer=Page[Event],
-        handler=household_timeline,
-        queries=PAGED,
-    ),
     Endpoint(
         method="GET",
         path="/search",

@@ -80,7 +80,7 @@ async def get_person(request: web.Request) -> r.Person:
     await audited(request, "api.persons.read")
     async with found.db.read(who.tenant_id) as conn:
         shower = Shower(house=found, conn=conn, actor=who)
-        return (await shower.persons([await _person(conn, request)]))[0]
+        return (await shower.persons([await _person(conn, request)], fields=True))[0]
 
 
 async def person_timeline(request: web.Request) -> r.Page[r.Event]:

@@ -30,7 +30,6 @@ class Event:
     body: Mapping[str, Any]
     node_id: str | None
     person_id: str | None
-    #: Null until households are resolved.
     household_id: str | None = None
     #: Taken back; its text is empty for those who may not see what it said.
     recalled_at: datetime | None = None
@@ -47,6 +46,8 @@ class Node:
     scope: str
     #: Masked unless the token belongs to a machine of role admin.
     value: str
+    #: Its value was erased; what hung together still does.
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +61,41 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaidValue:
+    """One value of a field, and who said so."""
+
+    value: str
+    #: human | contract | api | order | note | nickname: whose word counts most comes first
+    source: str
+    title: str
+    at: datetime
+    #: The identifier it hangs on: it goes where that goes.
+    node_id: str
+    event_id: str | None = None
+    #: Of a colleague's correction.
+    correction_id: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    name: str
+    title: str
+    shown: SaidValue
+    #: What else was said of it, the next best first.
+    others: list[SaidValue] = field(default_factory=list)
+    conflicting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     id: str
     name: str
     avatar: str
     nodes: list[Node] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    #: Only where one person or household is asked for.
+    fields: list[Field] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,11 @@ from typing import Any, cast
 from scrm import inbox, outbox
 from scrm.db import Conn, utcnow
 from scrm.identity import store as identity
+from scrm.identity.explain.rules import Opened
+from scrm.identity.explain.store import opened
+from scrm.identity.survivorship import service as survivorship
+from scrm.identity.survivorship.rules import Field, Value
+from scrm.identity.survivorship.words import FIELDS, SOURCES
 from scrm.playbook.store import Offer
 from scrm.staff import store as staff
 from scrm.staff.rules import Actor, masked, sees_identifiers, sees_recalled
@@ -34,14 +39,21 @@ class Shower:
 
     async def events(self, found: Sequence[Stored]) -> list[r.Event]:
         persons = await identity.persons_of(self.conn, [e.node_id for e in found if e.node_id])
+        homes = await identity.households_of(self.conn, persons.values())
         sent = await outbox.deliveries(self.conn, [e.event_id for e in found if e.direction == "out"])
         # Raw vendor fields carry identifiers in the clear.
-        opened = await bodies(self.conn, found) if sees_identifiers(self.actor) else {}
-        return [self._event(e, persons, sent.get(e.event_id), opened.get(e.event_id, {})) for e in found]
+        clear = await bodies(self.conn, found) if sees_identifiers(self.actor) else {}
+        placed = {n: (p, homes.get(p, p)) for n, p in persons.items()}
+        return [self._event(e, placed, sent.get(e.event_id), clear.get(e.event_id, {})) for e in found]
 
     def _event(
-        self, e: Stored, persons: dict[int, int], sent: outbox.Delivery | None, body: dict[str, Any]
+        self,
+        e: Stored,
+        placed: dict[int, tuple[int, int]],
+        sent: outbox.Delivery | None,
+        body: dict[str, Any],
     ) -> r.Event:
+        person, home = placed.get(e.node_id or 0, (None, None))
         plugged = self.house.directory.by_id(e.account_id)
         readable = e.recalled_at is None or sees_recalled(self.actor)
         return r.Event(
@@ -55,22 +67,24 @@ class Shower:
             text=e.text if readable else "",
             body={k: v for k, v in body.items() if not k.startswith("_")},
             node_id=self._public("node", e.node_id),
-            person_id=self._public("person", persons.get(e.node_id or 0)),
+            person_id=self._public("person", person),
+            household_id=self._public("household", home),
             recalled_at=e.recalled_at,
             edited_at=e.edited_at,
             delivery=sent.state if sent else None,
         )
 
-    async def persons(self, ids: Sequence[int]) -> list[r.Person]:
-        """In the order given."""
+    async def persons(self, ids: Sequence[int], *, fields: bool = False) -> list[r.Person]:
+        """In the order given; with `fields` what is known of each, and who said so."""
         owner = await identity.nodes_of(self.conn, ids)
-        handles = await identity.handles(self.conn, list(owner))
+        handles = await opened(self.conn, list(owner))
         shown = await identity.shown(self.conn, ids)
         made = {ident: self._person(ident, shown.get(ident)) for ident in ids}
         for n, h in handles.items():
-            made[owner[n]].nodes.append(
-                r.Node(id=self._id("node", n), kind=h.kind, scope=h.scope, value=masked(self.actor, h.value))
-            )
+            made[owner[n]].nodes.append(self._node(h))
+        if fields:
+            for ident, known in (await survivorship.of_persons(self.conn, ids)).items():
+                made[ident].fields.extend(self._field(f) for f in known)
         for e in await identity.evidence_of(self.conn, list(owner)):
             made[owner[e.node_a]].evidence.append(self._evidence(e))
         return list(made.values())
@@ -80,6 +94,37 @@ class Shower:
             id=self._id("person", ident),
             name=shown.name if shown else "",
             avatar=shown.avatar if shown else "",
+        )
+
+    def _node(self, one: Opened) -> r.Node:
+        return r.Node(
+            id=self._id("node", one.node_id),
+            kind=one.kind,
+            scope=one.scope,
+            value="" if one.value is None else masked(self.actor, one.value),
+            erased=one.value is None,
+        )
+
+    def _field(self, known: Field) -> r.Field:
+        return r.Field(
+            name=known.name,
+            title=FIELDS[known.name],
+            shown=self._said(known.shown),
+            others=[self._said(v) for v in known.others],
+            conflicting=known.conflicting,
+        )
+
+    def _said(self, v: Value) -> r.SaidValue:
+        clear = masked(self.actor, v.value) if v.field == "phone" else v.value
+        return r.SaidValue(
+            value=clear,
+            source=v.said,
+            title=SOURCES[v.said],
+            at=v.at,
+            node_id=self._id("node", v.node_id),
+            event_id=self._public("event", v.event_id),
+            correction_id=self._public("correction", v.correction_id),
+            why=v.why,
         )
 
     def _evidence(self, e: Any) -> r.Evidence:

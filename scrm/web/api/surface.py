@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scrm.web.api import deeds, finding, operating, operations, reaching, selling
+from scrm.web.api import (
+    deciding,
+    deeds,
+    earning,
+    finding,
+    identity,
+    operating,
+    operations,
+    owning,
+    reaching,
+    selling,
+)
 from scrm.web.api.endpoint import Endpoint
 
 ENDPOINTS: Sequence[Endpoint] = (
@@ -12,6 +23,10 @@ ENDPOINTS: Sequence[Endpoint] = (
     *operating.ENDPOINTS,
     *reaching.ENDPOINTS,
     *selling.ENDPOINTS,
+    *owning.ENDPOINTS,
+    *earning.ENDPOINTS,
     *deeds.ENDPOINTS,
     *finding.ENDPOINTS,
+    *identity.ENDPOINTS,
+    *deciding.ENDPOINTS,
 )

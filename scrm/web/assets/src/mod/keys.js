@@ -11,7 +11,9 @@ function row(step) {
   const rows = all("[data-row]");
   const from = rows.indexOf(document.activeElement?.closest("[data-row]"));
   const start = from < 0 ? rows.findIndex((r) => r.hasAttribute("aria-current")) : from;
-  rows[Math.min(rows.length - 1, Math.max(0, start + step))]?.focus();
+  const to = rows[Math.min(rows.length - 1, Math.max(0, start + step))];
+  to?.focus();
+  if (to?.dataset.open !== undefined && !to.hasAttribute("aria-current")) to.click();
 }
 
 const single = {

@@ -3,6 +3,7 @@ import "htmx.org/dist/htmx.esm.js";
 import { clock } from "./clock.js";
 import { seen } from "./collide.js";
 import { draft } from "./draft.js";
+import { family } from "./family.js";
 import { feeds } from "./feed.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
@@ -16,5 +17,5 @@ import { typing } from "./typing.js";
 
 export function start() {
   document.documentElement.classList.add("on");
-  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live, typing, seen, ringing]) module();
+  for (const module of [copying, feeds, tabs, sheets, sending, keys, draft, theme, clock, live, typing, seen, ringing, family]) module();
 }
