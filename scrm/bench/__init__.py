@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from scrm import db
 from scrm.bench import flow, history, ingest, live, react, receive, settle, text, timeline, welcome
 from scrm.bench.ground import Figures
+from scrm.bench.identity import command as identity
 from scrm.bench.site import demand_empty
 from scrm.errors import BadInput
 from scrm.shapes import to_json
@@ -41,6 +42,7 @@ _BENCHES: Mapping[str, _Bench] = {
     "welcome": welcome.run,
     "timeline": timeline.run,
     "history": history.run,
+    "identity": identity.brief,
     "text": _text,
 }
 NAMES = tuple(_BENCHES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter
@@ -23,7 +23,11 @@ TABLES = {
     "node": "node_id",
     "person": "person_id",
     "node_person": "person_id, node_id",
+    "node_name": "node_id, name_key",
     "evidence": "evidence_id",
+    "evidence_state": "evidence_id",
+    "household_member": "person_id",
+    "identity_log": "log_id",
     "conversation": "conversation_id",
     "event": "event_id",
     "event_node": "event_id, node_id",
@@ -53,16 +57,29 @@ def counts(place: Site) -> dict[str, int]:
     return place.ask(lambda sync: {table: count(sync, table) for table in TABLES})
 
 
+#: By table: ids of the rows that each transaction writes, for the first time or again.
+Again = Mapping[str, Sequence[Collection[int]]]
+#: What writing a row again changes.
+_CHANGES = {
+    "node": " ON CONFLICT (tenant_id, node_id) DO UPDATE SET last_at = excluded.last_at",
+    "evidence": " ON CONFLICT (tenant_id, evidence_id) "
+    "DO UPDATE SET n = evidence.n + 1, last_at = excluded.last_at",
+}
+
+
 async def raw_inserts(
-    place: Site, before: Mapping[str, int], *, batches: int
+    place: Site, before: Mapping[str, int], *, batches: int, again: Again | None = None
 ) -> tuple[int, dict[str, float]]:
     """How many rows were added since `before`, and the seconds inserting them takes, by the way it is done.
 
-    One connection, rows already in memory, as many durable transactions as settle needs.
+    One connection, rows already in memory, as many durable transactions as settle needs. Of the tables in
+    `again` each transaction upserts the rows it touched.
     """
     if place.many:
-        return await _on_postgres(place.database, before, batches)
-    added, took = await asyncio.to_thread(_on_sqlite, place.settings.sqlite_path, before, batches)
+        return await _on_postgres(place.database, before, batches, again or {})
+    added, took = await asyncio.to_thread(
+        _on_sqlite, place.settings.sqlite_path, before, batches, again or {}
+    )
     return added, {"values": took}
 
 
@@ -70,12 +87,26 @@ def _share(rows: Rows, number: int, batches: int) -> Rows:
     return rows[len(rows) * number // batches : len(rows) * (number + 1) // batches]
 
 
+def _parts(rows: Rows, ids: Sequence[int], batches: int, touched: Sequence[Collection[int]]) -> list[Rows]:
+    """The rows of each transaction; those that none touches are shared out."""
+    known = dict(zip(ids, rows, strict=True))
+    named = {i for some in touched for i in some}
+    rest = [row for i, row in known.items() if i not in named]
+    found = [_share(rest, number, batches) for number in range(batches)]
+    return [[*(known[i] for i in sorted(some)), *part] for some, part in zip(touched, found, strict=True)]
+
+
 def _picked(table: str, skip: int, unlimited: str) -> str:
     return f"SELECT * FROM {table} ORDER BY {TABLES[table]} LIMIT {unlimited} OFFSET {skip}"
 
 
+def _ids(table: str) -> str:
+    """Of a table that was empty before: every id, in the order of its rows."""
+    return f"SELECT {TABLES[table]} FROM {table} ORDER BY {TABLES[table]}"
+
+
 # -- SQLite ------------------------------------------------------------------------------------------------
-def _on_sqlite(path: Path, before: Mapping[str, int], batches: int) -> tuple[int, float]:
+def _on_sqlite(path: Path, before: Mapping[str, int], batches: int, again: Again) -> tuple[int, float]:
     with (
         tempfile.TemporaryDirectory(prefix="scrm-bench-", dir=path.parent) as folder,
         closing(sqlite3.connect(path)) as old,
@@ -88,30 +119,43 @@ def _on_sqlite(path: Path, before: Mapping[str, int], batches: int) -> tuple[int
         shape = "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index')"
         for statement in (sql for name, sql in old.execute(shape).fetchall() if name in TABLES):
             new.execute(statement)
+        shares = {
+            t: _parts(rows, [r[0] for r in old.execute(_ids(t))], batches, again[t])
+            for t, rows in tables.items()
+            if t in again
+        }
         began = perf_counter()
         for number in range(batches):
             new.execute("BEGIN IMMEDIATE")
             for table, rows in tables.items():
-                if part := _share(rows, number, batches):
-                    new.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(part[0]))})", part)
+                if part := shares[table][number] if table in shares else _share(rows, number, batches):
+                    marks = ", ".join("?" * len(part[0]))
+                    change = _CHANGES[table] if table in shares else ""
+                    new.executemany(f"INSERT INTO {table} VALUES ({marks}){change}", part)
             new.execute("COMMIT")
         return sum(map(len, tables.values())), perf_counter() - began
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------
-async def _on_postgres(url: str, before: Mapping[str, int], batches: int) -> tuple[int, dict[str, float]]:
+async def _on_postgres(
+    url: str, before: Mapping[str, int], batches: int, again: Again
+) -> tuple[int, dict[str, float]]:
     raw = await asyncpg.connect(
         plain(url), timeout=10, command_timeout=_TIMEOUT_S, server_settings={"scrm.tenant": "*"}
     )
     try:
         tables = {t: [tuple(r) for r in await raw.fetch(_picked(t, before[t], "ALL"))] for t in TABLES}
+        shares = {
+            t: _parts(tables[t], [r[0] for r in await raw.fetch(_ids(t))], batches, touched)
+            for t, touched in again.items()
+        }
         await raw.execute("CREATE SCHEMA bench_raw")
         took = {}
         for name, insert in _WAYS.items():
             # Indexes, defaults and keys are the same; the wall between tenants is spared.
             for table in TABLES:
                 await raw.execute(f"CREATE TABLE bench_raw.{table} (LIKE public.{table} INCLUDING ALL)")
-            took[name] = await _filled(raw, tables, insert, batches)
+            took[name] = await _filled(raw, tables, shares, insert, batches)
             for table, rows in tables.items():
                 if await raw.fetchval(f"SELECT count(*) FROM bench_raw.{table}") != len(rows):
                     raise RuntimeError(f"by {name} not every row of {table} was inserted")
@@ -131,7 +175,11 @@ _Insert = Callable[[asyncpg.Connection, str, Rows, Sequence[str]], Awaitable[obj
 
 
 async def _filled(
-    raw: asyncpg.Connection, tables: Mapping[str, Rows], insert: _Insert, batches: int
+    raw: asyncpg.Connection,
+    tables: Mapping[str, Rows],
+    shares: Mapping[str, Sequence[Rows]],
+    insert: _Insert,
+    batches: int,
 ) -> float:
     """Seconds, with every statement prepared before."""
     columns = {t: await _columns(raw, t) for t in tables}
@@ -139,7 +187,9 @@ async def _filled(
     for number in range(batches):
         async with raw.transaction():
             for table, rows in tables.items():
-                if part := _share(rows, number, batches):
+                if table in shares:
+                    await _by_unnest(raw, table, shares[table][number], columns[table], _CHANGES[table])
+                elif part := _share(rows, number, batches):
                     await insert(raw, table, part, columns[table])
     return perf_counter() - began
 
@@ -153,9 +203,11 @@ async def _columns(raw: asyncpg.Connection, table: str) -> list[str]:
     return [r["kind"] for r in found]
 
 
-async def _by_unnest(raw: asyncpg.Connection, table: str, rows: Rows, kinds: Sequence[str]) -> None:
+async def _by_unnest(
+    raw: asyncpg.Connection, table: str, rows: Rows, kinds: Sequence[str], change: str = ""
+) -> None:
     arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, 1))
-    sql = f"INSERT INTO bench_raw.{table} SELECT * FROM unnest({arrays})"
+    sql = f"INSERT INTO bench_raw.{table} SELECT * FROM unnest({arrays}){change}"
     await raw.execute(sql, *(list(column) for column in zip(*rows, strict=True)))
 
 
