@@ -31,7 +31,7 @@ async def run(
             settings, data_dir=folder, database_url="", master_key="", master_key_file="", accounts=()
         )
         stage = await stack.enter_async_context(staged(fresh, seed=seed))
-        team = asyncio.create_task(_play(stage, pace_s, seed), name="demo")
+        team = asyncio.create_task(_play(stage, pace_s, seed, say), name="demo")
         say(_words(stage))
         say(f"ready {stage.url}")
         done, _ = await asyncio.wait(
@@ -58,20 +58,27 @@ def _words(stage: Stage) -> str:
     return "\n".join(lines)
 
 
-async def _play(stage: Stage, pace_s: float, seed: int) -> None:
+async def _play(stage: Stage, pace_s: float, seed: int, say: Callable[[str], None]) -> None:
     """The first seconds go fast, so that the queue is full when the page opens; then life is normal."""
     rng, begin = random.Random(seed), time.monotonic()
     await _befriend(stage.world, rng)
-    await family.live(stage, family.family(stage.world), pause_s=_RINGS_S)
+    home = family.family(stage.world)
+    await family.live(stage, home, pause_s=_RINGS_S)
 
     def pace() -> float:
         return _RUSH_PACE_S if time.monotonic() - begin < _RUSH_S else pace_s
 
     async with reps.client() as http, asyncio.TaskGroup() as group:
         group.create_task(live(stage.world, pace, rng))
+        group.create_task(_introduce(stage, home, say))
         for number, rep in enumerate(await reps.hire(stage)):
             one = random.Random(seed + number)
             group.create_task(reps.work(stage, rep, pace_s=pace_s, rng=one, http=http))
+
+
+async def _introduce(stage: Stage, home: family.Family, say: Callable[[str], None]) -> None:
+    """Who the family on six channels turned out to be."""
+    say(f"一个家庭的三个人：{await family.in_words(stage, home)}")
 
 
 async def _befriend(world: World, rng: random.Random) -> None:

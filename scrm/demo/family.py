@@ -1,4 +1,4 @@
-"""One family's story over five channels: registered in the app, asked on the site, added, called, ordered.
+"""One family's story over six channels: registered, asked, gave the father's card, called, ordered, attended.
 
 Each step is what the real sender would put on the wire: nothing here knows how scrm reads it.
 """
@@ -14,16 +14,31 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, cast
 
 from aiohttp import ClientSession
 
 from connectors.kit.http import is_loopback, open_session
 from connectors.kit.signed import SIGNATURE, TIMESTAMP, signature
-from connectors.kit.world import Persona, World
-from scrm.db import utcnow
-from scrm.demo.stage import Stage
+from connectors.kit.world import Persona, Staff, World
+from scrm.app import TENANT
+from scrm.contract import Handle
+from scrm.db import Conn, utcnow
+from scrm.demo.stage import USERS, Stage
+from scrm.identity import roles
+from scrm.identity import service as identity
+from scrm.identity import store as nodes
 
+
+class _Forwards(Protocol):
+    """The archive, where customers forward each other's cards."""
+
+    async def forward(self, persona: Persona, staff: Staff, owner: Persona) -> bool: ...
+
+
+_LOOKS_S = 0.5
+#: The parts of the story that are told in words.
+_KNOWN = frozenset({"registrant", "payer", "decision_maker", "user"})
 PRODUCT = {"product": "math-3", "name": "三年级数学春季班", "quantity": 1, "amount": 398_000}
 
 
@@ -61,6 +76,7 @@ async def live(stage: Stage, home: Family, *, pause_s: float = 0.0) -> None:
         await _meets(stage, home)
         await _calls(stage, home, http, pause_s)
         await _orders(stage, home, http)
+        await _attends(stage, home, http)
 
 
 async def _registers(stage: Stage, home: Family, http: ClientSession) -> None:
@@ -110,7 +126,15 @@ async def _asks(stage: Stage, home: Family, http: ClientSession) -> None:
 
 
 async def _meets(stage: Stage, home: Family) -> None:
-    """The father adds a teacher in WeCom and writes: an encrypted callback, a look-up, the archive."""
+    """The mother adds a teacher in WeCom and forwards her husband's card; he adds the teacher and writes.
+
+    Encrypted callbacks, look-ups, the archive.
+    """
+    teacher = stage.world.staff[0]
+    archive = cast(_Forwards, stage.world.outlets["archive"])
+    await stage.world.outlets["school"].meet(home.mother, teacher)
+    await stage.world.say(home.mother, "archive", "老师，学费的事我老公管，加我老公微信吧，我把名片发您")
+    await archive.forward(home.mother, teacher, home.father)
     await stage.world.outlets["school"].meet(home.father, stage.world.staff[0])
     question = home.mother.words("我是{kid}爸爸，{subject}班一个班多少人？价格能优惠吗？")
     await stage.world.say(home.father, "archive", question)
@@ -148,7 +172,12 @@ async def _orders(stage: Stage, home: Family, http: ClientSession) -> None:
         "at": (now - timedelta(minutes=5)).isoformat(),
         "status": "paid",
         "business_line": "新签",
-        "buyer": {"app_user": home.user, "phone": home.mother.mobile, "name": home.mother.name},
+        "buyer": {
+            "app_user": home.user,
+            "phone": home.mother.mobile,
+            "unionid": home.mother.unionid,
+            "name": home.mother.name,
+        },
         "payer": {"unionid": home.father.unionid, "name": home.father.name},
         "learner": {"id": f"learner-{home.mother.number}", "name": home.mother.kid},
         "items": [PRODUCT],
@@ -157,6 +186,50 @@ async def _orders(stage: Stage, home: Family, http: ClientSession) -> None:
         "paid": 393_000,
     }
     await _signed(stage, http, "mall", {"items": [product, price, order]})
+
+
+async def _attends(stage: Stage, home: Family, http: ClientSession) -> None:
+    """The teaching system: the child came to its first lesson, booked on the mother's account."""
+    lesson = {
+        "type": "lesson",
+        "id": f"K{utcnow():%Y%m%d}-0001",
+        "at": utcnow().isoformat(),
+        "status": "attended",
+        "course": PRODUCT["product"],
+        "name": f"{PRODUCT['name']} 第 1 讲",
+        "learner": {"id": f"learner-{home.mother.number}", "name": home.mother.kid},
+        "account": {"app_user": home.user},
+    }
+    await _signed(stage, http, "mall", lesson)
+
+
+async def parts(conn: Conn, home: Family) -> list[roles.Part]:
+    """Which part each of them plays, as scrm has understood it."""
+    node = await identity.find(conn, Handle(kind="app_user", scope=USERS, value=home.user))
+    owner = (await nodes.persons_of(conn, [node])).get(node) if node else None
+    if owner is None:
+        return []
+    family = await identity.household(conn, owner)
+    return await roles.parts(conn, family.owners, utcnow())
+
+
+async def in_words(stage: Stage, home: Family, *, patience_s: float = 20.0) -> str:
+    """The family and its parts in a sentence, once the whole story has been understood."""
+    for _ in range(round(patience_s / _LOOKS_S)):
+        async with stage.service.house.db.read(TENANT) as conn:
+            found = await parts(conn, home)
+            names = await nodes.shown(conn, {p.person_id for p in found})
+        if {p.role for p in found} >= _KNOWN:
+            break
+        await asyncio.sleep(_LOOKS_S)
+    told: dict[int, dict[str, str]] = {}
+    for part in found:
+        told.setdefault(part.person_id, {}).setdefault(part.title, part.reason)
+    return "；".join(
+        f"{names[p].name if p in names else '？'}是"
+        + "、".join(f"{title}（{why}）" for title, why in said.items())
+        for p, said in told.items()
+    )
 
 
 async def _signed(stage: Stage, http: ClientSession, slug: str, document: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from scrm.app import TENANT
 from scrm.db import utcnow
 from scrm.demo import family
 from scrm.demo.stage import Stage, staged
+from scrm.identity import store as nodes
 from scrm.staff import service as staff
 from tests.web.office import configured, until
 
@@ -20,11 +21,13 @@ STORY = [
     ("school-app", "event.app.track"),
     ("hotline", "message.call"),
     ("mall", "event.order.paid"),
+    ("mall", "event.lesson.attended"),
     ("shop", "event.visitor.identified"),
     ("shop", "message.text"),
-    ("school", "event.contact.added"),
-    ("school", "message.text"),
-    ("archive", "message.text"),
+    *[("school", "event.contact.added")] * 2,
+    *[("school", "message.text")] * 2,
+    *[("archive", "message.text")] * 2,
+    ("archive", "message.card"),
 ]
 
 
@@ -68,6 +71,22 @@ async def told(program: Program, mother: str, events: int) -> list[dict[str, Any
     return found[::-1]
 
 
+async def understood(stage: Stage, home: family.Family) -> set[tuple[str, str]]:
+    """Who plays which part, by name, once all of it is known."""
+    found: set[tuple[str, str]] = set()
+
+    async def known() -> bool:
+        async with stage.service.house.db.read(TENANT) as conn:
+            parts = await family.parts(conn, home)
+            names = await nodes.shown(conn, {p.person_id for p in parts})
+        found.clear()
+        found.update((names[p.person_id].name, p.role) for p in parts)
+        return {role for _, role in found} >= {"registrant", "payer", "user", "decision_maker"}
+
+    await until(known)
+    return found
+
+
 async def test_the_familys_story_is_one_timeline_made_of_many_wire_formats(
     tmp_path: Path, service_url: str
 ) -> None:
@@ -85,11 +104,22 @@ async def test_the_familys_story_is_one_timeline_made_of_many_wire_formats(
         story = await told(program, mother, len(STORY))
         members = (await program.get(f"/households/{father}"))["members"]
         alone = await program.all(f"/persons/{father}/timeline")
+        parts = await understood(stage, home)
+        words = await family.in_words(stage, home)
 
     # Every sender said it twice.
     assert Counter((e["account"], e["kind"]) for e in story) == Counter(STORY)
     times = [datetime.fromisoformat(e["at"]) for e in story]
     assert times == sorted(times)
     assert {m["name"] for m in members} == {home.mother.name, home.father.name, home.mother.kid}
+    mother_, father_, child = home.mother.name, home.father.name, home.mother.kid
+    assert parts == {
+        (mother_, "registrant"),
+        (mother_, "buyer"),
+        (father_, "payer"),
+        (father_, "decision_maker"),
+        (child, "user"),
+    }
+    assert f"{father_}是决策人（付款" in words
     # The father's own timeline has his part, not his wife's talk.
     assert {e["account"] for e in alone} == {"school", "archive", "mall"}
