@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,18 +17,38 @@ from scrm.deeds import service as deeds
 from scrm.deeds import store as deed_rows
 from scrm.desk.calendar import rules as dates
 from scrm.desk.calendar import service as calendar
+from scrm.identity import decisions, hints, proposals, rebuild, relations, roles, versions
 from scrm.identity import service as identity
 from scrm.identity import store as nodes
+from scrm.identity.aftermath import Turned
+from scrm.identity.decisions import Actor
+from scrm.identity.kin import store as kin
+from scrm.identity.match.store import hints as hinted
+from scrm.identity.match.store import proposals as asked_of
+from scrm.identity.match.store import records as compared
+from scrm.identity.store import log as feed
+from scrm.identity.store import policies as policy_rows
 from scrm.inbox import mending
 from scrm.ledger.consent import store as consents
+from scrm.ownership import claiming, deciding, escalating, pooling, watching
+from scrm.ownership import service as ownership
+from scrm.ownership import versions as rules_of_owning
+from scrm.ownership.policies import plain
+from scrm.ownership.rules.values import Claimant, Share
+from scrm.ownership.store import appeals as appealed
+from scrm.ownership.store import claims, deals, pool, rulings
+from scrm.ownership.store import handover as handovers
+from scrm.ownership.store import versions as owning_versions
 from scrm.push import heeding, looking
 from scrm.push import service as push
 from scrm.push import store as pushed
 from scrm.push.service import Word
 from scrm.sales import service as sales
 from scrm.sales import store as sold
+from scrm.settings import shipped
+from scrm.shapes import read_yaml
 from scrm.staff.rules import Scope
-from scrm.timeline import edits, seeing
+from scrm.timeline import edits, seeing, turned
 from scrm.timeline.store import conversations, events, hearing, media, ringing, search, tallies
 from tests.ground import Fetching, House, handle, raw, said, talk_of
 
@@ -69,6 +90,7 @@ def told() -> dict[str, list[Envelope]]:
         "h1": [Envelope(kind="event.tie", direction="none", at=now, handles=(anna, ben), links=(tie,))],
         "k1": [said("", kind="event.call.ringing", whole=("call-1",), **usual)],
         "stop": [said("退订", **usual)],
+        "kin": [said("我爱人电话是13912345678，我是子涵妈妈", **usual)],
         "told": [Envelope(kind="event.tag", direction="none", **usual)],
         **_sold(anna),
     }
@@ -184,6 +206,138 @@ async def as_planner(conn: Conn, home: House) -> None:
     await sales.add_price(conn, "p2", price_list="", yuan="9.90", starts_at=now, ends_at=None, now=now)
 
 
+async def as_identified(conn: Conn) -> None:
+    """A telephone changes hands, somebody joins and parts; another policy, all derived anew."""
+    now, who = utcnow(), Actor(origin="admin", staff_id=1)
+    number = handle("+8613912340001", kind="phone", scope="e164")
+    old, new = (
+        handle("old", kind="wechat_unionid", name="王伟"),
+        handle("new", kind="wechat_unionid", name="李娜"),
+    )
+    for days, one in ((900, old), (10, new)):
+        link = Link(a=one, b=number, rule="test", strength=80)
+        seen = identity.Sighting(
+            event_id=days, at=now - timedelta(days=days), key=f"r{days}", handles=(one, number), links=(link,)
+        )
+        done = await identity.resolve(conn, [seen], now)
+    assert done.recycled == {done.nodes[identity.address(number)]}
+    await turned.told(conn, Turned(persons=done.changed, recycled=done.recycled), now=now)
+    a, b = (done.nodes[identity.address(new)], await identity.find(conn, old) or 0)
+    owners = await nodes.persons_of(conn, [a, b])
+    await decisions.preview(conn, owners[a], owners[b], "same_person")
+    await decisions.preview(conn, owners[a], owners[b], "same_household")
+    told = await decisions.link(conn, a, b, by=who, why="", now=now)
+    await decisions.withdraw(conn, told.evidence_ids, by=who, why="", now=now)
+    await decisions.reinstate(conn, told.evidence_ids, by=who, why="", now=now)
+    await decisions.apart(conn, a, b, by=who, why="", now=now)
+    await decisions.apart(conn, a, b, by=who, why="", now=now, cls="not_same_household")
+    every = decisions.Which(rule="human.link", rule_version=1, batch="b", actor_id=1, since=now, until=now)
+    await decisions.revert(conn, every, by=who, why="", now=now)
+    await identity.household_now(conn, 1)
+    await identity.household_now(conn, owners[b])
+    shown = read_yaml(shipped("config") / "identity.yaml")
+    await versions.adopt(conn, shown, by=1, note="", now=now)
+    await rebuild.some(conn, now=now)
+    await feed.page(conn, limit=9, ops=("merge",))
+    await feed.newest(conn, before=1 << 62, limit=9)
+    await policy_rows.history(conn, limit=9)
+
+
+async def as_relative(conn: Conn) -> None:
+    """A rep says who pays, and takes it back; a child is named, a card followed up."""
+    now, node_id = utcnow(), (await talk_of(conn, "anna")).node_id
+    ident = await roles.assign(conn, node_id, "payer", by=1, why="妈妈转的账", now=now)
+    await roles.take_back(conn, ident, now=now)
+    await roles.parts(conn, await nodes.persons_of(conn, [node_id]), now)
+    name_key, _ = relations.name_keys(conn, "子涵")
+    await relations.learner_named(conn, [name_key or b""], now=now)
+    await kin.forwarded(conn, [node_id], relations.CARD)
+    await kin.near(conn, node_id, [relations.CARD], now, now)
+    await kin.added(conn, [node_id], relations.ADDED)
+    await kin.texts(conn, node_id, now, now)
+    await kin.met_by(conn, [node_id], 1)
+    (home,) = (await kin.households(conn, [node_id])).values()
+    await kin.kind_of(conn, list(await kin.members(conn, home)), "learner")
+    await as_reviewer(conn, node_id, sorted(await kin.members(conn, home)))
+
+
+async def as_reviewer(conn: Conn, node_id: int, others: Sequence[int]) -> None:
+    """Two may be one person: asked, looked at, put off; a model is kept, hints are noted."""
+    now, policy = utcnow(), await versions.current(conn)
+    owners = await nodes.persons_of(conn, [node_id, *others])
+    other = next(n for n in others if owners[n] != owners[node_id])
+    assert await proposals.suggest(conn, node_id, other, "same_person", ["像"], source="statement", now=now)
+    (one,) = await proposals.queue(conn, (1 << 30, 1 << 62), now=now)
+    await proposals.later(conn, one.proposal_id, now=now)
+    await proposals.get(conn, one.proposal_id)
+    await proposals.counts(conn)
+    await proposals.take_back(conn, "?", by=Actor(origin="model"), why="", now=now)
+    await asked_of.stale(conn, batch="b", source="model", cls="same_person", limit=9)
+    await asked_of.keep_model(conn, "person-1-a", "{}", now=now)
+    await compared.page(conn, policy, after=0, limit=9)
+    await compared.apart(conn, after=0, limit=9)
+    await hints.look(conn, policy, {owners[node_id]}, now=now)
+    await hinted.keep(conn, [(b"h", node_id, "child")])
+    await hints.forget(conn, [1])
+    await proposals.forget(conn, [1])
+
+
+async def as_owner(conn: Conn, home: House) -> None:
+    """A customer is reported and seen, their deal ruled on, appealed against, decided and paid."""
+    now, rule, ident = utcnow(), await rules_of_owning.current(conn), home.account.account_id
+    broker = Claimant(kind="broker", ident="b1")
+    for kind, phone in (("report", "138****1234"), ("visit", "13812341234")):
+        told = claiming.Wanted(claimant=broker, kind=kind, phone=phone, at=now, name="安娜", device="d1")
+        one = await claiming.enter(conn, told, rule, key=kind, by="staff:1", by_id=1, now=now)
+        await ownership.claimed(conn, one, now=now)
+        await watching.signals_of(conn, one)
+    report = (await claims.page(conn, before=1 << 62, limit=9, by="broker:b1", node_ids=None))[-1]
+    await watching.signals_of(conn, report)
+    await claims.page(conn, before=None, limit=9, node_ids=[report.claim.node_id])
+    assert await claims.masked(conn, ["+8613812341234"])
+    assert await claims.seen_with(conn, "broker:b1", "+8613812341234")
+    deal = await deals.of_number(conn, ident, "order", "o1")
+    assert deal is not None
+    assert await deals.by_ids(conn, [deal.deal_id])
+    assert await deals.made_since(conn, deal.at)
+    newest = await rulings.last(conn, deal.deal_id)
+    assert newest is not None
+    lead, other = deciding.By(label="staff:1", staff_id=1), deciding.By(label="staff:2", staff_id=2)
+    words = "客户是我先接待的，有录音。"
+    await deciding.appeal(conn, newest.ruling_id, words, by=other, now=newest.at)
+    won = [Share(by=broker, bp=10_000)]
+    await deciding.decide(conn, newest.ruling_id, agree=True, why=words, by=lead, now=now, shares=won)
+    await deciding.pay(conn, deal.deal_id, by=lead, now=now)
+    await rulings.page(conn, before=1 << 62, limit=9, deal_ids=[deal.deal_id], waiting=True)
+    await rulings.ledger(conn, before=1 << 62, limit=9, deal_ids=[deal.deal_id], account="broker:b1")
+    await appealed.page(conn, before=1 << 62, limit=9, state="open", deal_id=deal.deal_id)
+    persons = set((await nodes.persons_of(conn, [deal.node_id])).values())
+    await ownership.preview(conn, persons, now=now)
+    await ownership.owners(conn, min(persons), now=now)
+    await ownership.touched(conn, persons, now=now)
+    await ownership.look_again(conn, {"deals": [deal.deal_id], "persons": sorted(persons)}, now=now)
+    await rules_of_owning.save(conn, dict(plain(rule)), actor="staff:1", actor_id=1, note="", now=now)
+    await owning_versions.page(conn, limit=9)
+    await passing_on(conn, deal.node_id)
+
+
+async def passing_on(conn: Conn, node_id: int) -> None:
+    """A customer who is in the public pool, and who was handed over."""
+    now = utcnow()
+    one = pool.fresh(
+        node_id=node_id, from_id=1, team_id=None, state="in", rule="idle", level="new", fell_at=now
+    )
+    assert await pool.add(conn, one)
+    await pooling.look(conn, one, 1, now=now)
+    await pooling.sweep(conn, after=0, limit=9, now=now)
+    await escalating.escalate(conn, now=now)
+    assert await pool.page(conn, "in", teams=None, before=None, limit=9)
+    made = await handovers.add(conn, from_id=1, to_id=2, by_id=None, sort="onjob", now=now)
+    await handovers.add_customer(conn, made.handover_id, node_id, "客户：王女士")
+    await handovers.set_brief(conn, made.handover_id, node_id, "客户：王女士，只接周末电话")
+    assert await handovers.customers(conn, made.handover_id)
+
+
 async def files(conn: Conn) -> None:
     """A recording was fetched; somebody listens to it, asks for it again, and it is lost."""
     heard = await hearing.unheard(conn, limit=9)
@@ -207,7 +361,7 @@ async def files(conn: Conn) -> None:
 async def reads(conn: Conn, home: House) -> None:
     talk, now, ident = await talk_of(conn, "anna"), utcnow(), home.account.account_id
     (person,) = set((await nodes.persons_of(conn, [talk.node_id])).values())
-    assert len(await identity.family(conn, person)) == 2
+    assert len(await identity.family(conn, person)) == 3
     assert await facts.of_nodes(conn, [talk.node_id], ["follow"])
     assert await facts.page(conn, ident, "tag", before=1 << 62)
     assert await facts.get(conn, ident, "tag", "t1")
@@ -280,7 +434,15 @@ async def behind(conn: Conn, at: dict[str, Any]) -> list[Any]:
         await sold.lines(conn, [order.order_id]),
         (await sold.prices(conn, ["p1"]))["p1"],
         (await sold.refunded(conn, [order]))[order.order_id],
+        await deals.of_number(conn, ident, "order", "o1"),
+        await deals.of_nodes(conn, [node]),
+        await rulings.page(conn, before=None, limit=9),
+        await rulings.ledger(conn, before=None, limit=9),
+        await appealed.page(conn, before=None, limit=9),
+        await claims.page(conn, before=None, limit=9),
         [p for p in await identity.family(conn, at["person"]) if p != at["person"]],
+        await kin.of_nodes(conn, [node]),
+        await roles.roles_of(conn, [node], now),
         await accounts.beats(conn, since=now - timedelta(days=1)),
         await mending.classes(conn),
         await outbox.broken(conn),

@@ -75,7 +75,9 @@ class Watched(Fetching):
 
     async def poll(self, ctx: Any, stream: str, cursor: str, hint: str) -> Polled:
         async with self._db.read(1) as conn:
-            self.leases.append(await conn.scalar(sa.select(schema.due.c.lease_until)))
+            due = schema.due.c
+            stmt = sa.select(due.lease_until).where(due.tenant_id == 1, due.kind == "poll")
+            self.leases.append(await conn.scalar(stmt))
         return await super().poll(ctx, stream, cursor, hint)
 
 

@@ -47,8 +47,9 @@ async def arrive(home: House, texts: dict[str, list[str]], *, unionid: bool = Fa
     left = {who: iter(words) for who, words in texts.items()}
     for number, who in enumerate(lanes):
         text = next(left[who])
-        union = handle(f"u-{int(who[1:]) // 2}", kind="unionid", scope="corp")
-        mine = handle(who)
+        union = handle(f"u-{int(who[1:]) // 2}", kind="wechat_unionid", scope="corp")
+        # One person has one openid in an app, and another in another app.
+        mine = handle(who, scope=f"app{int(who[1:]) % 2}") if unionid else handle(who)
         links = (Link(a=mine, b=union, rule="same_union", strength=100),) if unionid else ()
         handles = (mine, union) if unionid else (mine,)
         at = NOW + timedelta(seconds=number)

@@ -73,6 +73,9 @@ async def live_through(home: House) -> None:
         await _as_worker(conn)
         await life.as_admin(conn, home)
         await life.as_planner(conn, home)
+        await life.as_identified(conn)
+        await life.as_relative(conn)
+        await life.as_owner(conn, home)
     await home.worker.sender.batch(tenant)
     await _with_tokens(home)
     home.channel.says[b"m2"] = [said("能优惠吗", at=now, handles=(anna,))]

@@ -128,7 +128,9 @@ class Premises:
                     async with db.begin(tenant_id) as conn:
                         await life.files(conn)
                         await life.as_admin(conn, home)
+                        await life.as_owner(conn, home)
                         await life.as_sender(conn)
+                        await life.as_relative(conn)
                         day = utcnow().date()
                         await calendar.put(conn, day, day, "holiday", "校庆", now=utcnow())
 

@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from connectors.kit.profiles import profile_raw
 from scrm.app import TENANT
-from scrm.db import utcnow
+from scrm.contract import Handle
+from scrm.db import Conn, utcnow
+from scrm.identity import proposals
+from scrm.identity import service as identity
+from scrm.identity.decisions import Actor
+from scrm.identity.match.sentences import Reason
 from scrm.logs import open_logs
 from scrm.schema import metadata
 from scrm.web import stream
@@ -38,6 +44,9 @@ class Canary:
     words: str = field(default_factory=lambda: _unique("我想退款因为"))
     answer: str = field(default_factory=lambda: _unique("您好我来处理"))
     odd: str = field(default_factory=lambda: _unique("奇怪字段"))
+    #: Whom a colleague reports, and whose names a proposal quotes.
+    reported: str = field(default_factory=lambda: f"136{secrets.randbelow(10**8):08}")
+    known_as: str = field(default_factory=lambda: _unique("李金丝雀"))
 
     @property
     def all(self) -> dict[str, str]:
@@ -79,6 +88,35 @@ async def _talk(desk: Office, canary: Canary) -> None:
     for path in (f"/inbox/{cid}", f"/s/c/{cid}", f"/s/c/{cid}/timeline", "/inbox"):
         assert (await desk.ask("GET", path, who="rep")).status == 200
     await desk.ask("GET", f"/s/find?agent=corp&external_userid={canary.external}", who="rep")
+    await _decide(desk, canary)
+
+
+async def _decide(desk: Office, canary: Canary) -> None:
+    """Reported, proposed as one person, accepted; why, asked by a program."""
+    claim = {"phone": canary.reported, "name": canary.known_as}
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    assert (await desk.api("POST", "/claims", token="rep", json=claim, headers=headers)).status == 201
+    alike = [Reason(text="姓名相同：{name}", values={"name": canary.known_as}, field="name", weight=500)]
+    now, admin = utcnow(), Actor(origin="admin", staff_id=1)
+    async with desk.service.house.db.begin(TENANT) as conn:
+        told = Handle(kind="phone", scope="e164", value=f"+86{canary.reported}")
+        a = await identity.find(conn, told)
+        b = await identity.find(conn, Handle(kind="wechat_unionid", scope="", value=canary.unionid))
+        b = b or await _any_other(conn, a or 0)
+        assert a is not None
+        assert await proposals.suggest(conn, a, b, "same_person", alike, source="model", now=now)
+        (one,) = await proposals.queue(conn, now=now)
+        await proposals.accept(conn, one.proposal_id, by=admin, now=now)
+        ids = [conn.vault.public("node", n) for n in (a, b)]
+    asked = await desk.api("GET", f"/identity/why?a={ids[0]}&b={ids[1]}", token="machine-admin")
+    assert (asked.status, asked.json()["tie"]) == (200, "person")
+    await desk.quiet()
+
+
+async def _any_other(conn: Conn, node_id: int) -> int:
+    c = metadata.tables["node"].c
+    stmt = sa.select(c.node_id).where(c.tenant_id == conn.tenant_id, c.node_id != node_id)
+    return int(await conn.scalar(stmt.where(c.kind.in_(("wechat_openid", "wecom_external"))).limit(1)))
 
 
 async def _profile(desk: Office, canary: Canary) -> None:
@@ -110,6 +148,10 @@ async def _provoke(desk: Office, canary: Canary) -> list[str]:
         await desk.api("GET", f"/events?{canary.phone}=1", token="rep"),
         await desk.api("GET", f"/events?limit={canary.phone}", token="rep"),
         await desk.api("GET", f"/persons/{canary.unionid}", token="rep"),
+        await desk.api("GET", f"/identity/why?a={canary.unionid}&b={canary.reported}", token="rep"),
+        await desk.api("POST", "/identity/link", token="rep", json={"a": canary.reported, "b": canary.name}),
+        await desk.api("POST", "/claims", token="rep", json={"phone": f"{canary.reported}x", "name": "王"}),
+        await desk.ask("GET", f"/households/{canary.reported}", who="rep"),
         await desk.push("rep", canary.openid, canary.words),
         await desk.push("rep", await desk.cid("oa-a"), canary.words * 200),
         await desk.api("GET", f"/{canary.phone}", token="rep"),
@@ -185,7 +227,10 @@ async def test_the_audit_trail_and_the_queues_words_hold_no_value(lived: tuple[O
         assert set(canary.found_in(repr(row))) <= allowed, (table, row)
 
 
-TABLES = ("audit_entry", "inbox", "outbox", "seen", "conversation", "node")
+TABLES = (
+    *("audit_entry", "inbox", "outbox", "seen", "conversation", "node"),
+    *("evidence", "identity_log", "node_person", "claim", "proposal"),
+)
 
 
 def test_identifiers_and_names_are_in_no_file_in_the_clear(tmp_path: Path) -> None:
