@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scrm.contract import Handle, Link
 from scrm.db import Conn, Database
-from scrm.identity import rules, service, store
+from scrm.identity import service, store
 from scrm.identity.service import Sighting
 from scrm.schema import evidence, node, node_person, person
 from scrm.seal import new_id
@@ -290,18 +290,3 @@ async def test_events_delivered_again_change_nobody(
 
         assert {h.value: await person_of(conn, h) for s in log for h in s.handles} == once
         assert await persons(conn) == who
-
-
-@given(
-    st.lists(st.tuples(indexes, indexes), max_size=12),
-    st.randoms(use_true_random=False),
-)
-def test_components_are_the_same_in_any_order(links: list[tuple[int, int]], random: object) -> None:
-    shuffled = list(links)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-
-    def groups(pairs: list[tuple[int, int]]) -> set[frozenset[int]]:
-        return {frozenset(g) for g in rules.components(range(len(HANDLES)), pairs)}
-
-    assert groups(links) == groups(shuffled) == groups([(b, a) for a, b in links])
-    assert sum(map(len, groups(links))) == len(HANDLES)

@@ -1,8 +1,8 @@
-"""Decisions of identity. Pure: which nodes found persons, which person a component is, whose name shows."""
+"""Decisions of identity, pure: which addresses are persons', and whose name a person shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,8 +14,6 @@ _PLACES = frozenset({"kf_account", "wecom_chat", "wechat_channel", "tim_group", 
 _NAME_ORDER = ("wecom_external", "wechat_openid", "wechat_unionid")
 
 
-#: Persons one household may have: more are no family but a shared telephone.
-FAMILY = 8
 #: (kind, scope, value): what makes two handles the same identifier.
 Address = tuple[str, str, str]
 
@@ -46,11 +44,6 @@ def is_person(kind: str) -> bool:
     return kind not in _PLACES
 
 
-def person_of(component: Iterable[Node]) -> int:
-    """A component's person is the one its canonical-first node founded."""
-    return min(component, key=lambda n: (n.order, n.birth_id)).birth_id
-
-
 def name_node(component: Sequence[Node]) -> int | None:
     """The node whose name a person shows; None when no channel named anyone."""
     named = [n for n in component if n.named]
@@ -58,16 +51,3 @@ def name_node(component: Sequence[Node]) -> int | None:
         return None
     rank = {kind: i for i, kind in enumerate(_NAME_ORDER)}
     return min(named, key=lambda n: (rank.get(n.kind, len(rank)), n.order, n.node_id)).node_id
-
-
-def components(nodes: Iterable[int], links: Iterable[tuple[int, int]]) -> list[set[int]]:
-    """Connected groups of nodes."""
-    group = {n: {n} for n in nodes}
-    for a, b in links:
-        ga, gb = group.setdefault(a, {a}), group.setdefault(b, {b})
-        if ga is not gb:
-            small, large = sorted((ga, gb), key=len)
-            large |= small
-            group |= dict.fromkeys(small, large)
-    unique = {id(g): g for g in group.values()}
-    return list(unique.values())

@@ -31,7 +31,7 @@ OPS = {
     "generic_off": "不再是通用值",
     "hold": "新的冲突搁置",
     "release": "不再搁置",
-    "join": "标识归到已有的人",
+    "join": "标识合成一个人",
     "rename": "人的编号变化",
 }
 _TONES: dict[str, Tone] = {"merge": "house", "split": "warn", "generic_on": "warn"}
