@@ -22,6 +22,8 @@ class Staff:
 
     userid: str
     name: str
+    #: Whether customers meet them.
+    sells: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,7 +398,8 @@ class _Life:
 
     async def _meet(self, slug: str) -> None:
         if self.rng.random() < 0.5:
-            await self.world.outlets[slug].meet(self.persona, self.rng.choice(self.world.staff))
+            who = self.rng.choice([s for s in self.world.staff if s.sells])
+            await self.world.outlets[slug].meet(self.persona, who)
 
     async def _talk(self, slug: str, first: str, used: set[str]) -> None:
         seen = len(self.world.received(self.persona))

@@ -40,9 +40,10 @@ CAST: tuple[tuple[str, str, str, dict[str, str]], ...] = (
     ("hotline", "calls", "招生热线", {"corp_id": CORP_ID}),
     ("mall", "orders", "教务系统", {"users": USERS}),
 )
-ROLES = ("rep", "rep", "rep", "lead", "admin")
-#: Looks after the channels; the others talk with customers.
-ADMIN = Staff(userid="GuanLiYuan", name="管理员")
+ROLES = ("rep", "rep", "rep", "lead", "admin", "compliance")
+#: They look after the channels and the rules; the others talk with customers.
+ADMIN = Staff(userid="GuanLiYuan", name="管理员", sells=False)
+COMPLIANCE = Staff(userid="HeGui", name="合规专员", sells=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Stage:
 async def staged(settings: Settings, *, seed: int = 7, people: int = 24) -> AsyncIterator[Stage]:
     """Everything on loopback, started and stopped together. Port 0 in the settings takes any free one."""
     settings = replace(settings, host="127.0.0.1", port=_port(settings.port), company=COMPANY)
-    world = World(random.Random(seed), people=people, staff=(*STAFF, ADMIN))
+    world = World(random.Random(seed), people=people, staff=(*STAFF, ADMIN, COMPLIANCE))
     async with AsyncExitStack() as stack:
         platforms, given, made = {}, [], {}
         for slug, channel, name, own in CAST:
@@ -131,7 +132,7 @@ def _settings_of(account: Account, base: str) -> dict[str, object]:
 
 
 async def _hire(service: Service, world: World, given: list[dict[str, object]]) -> dict[str, int]:
-    """The team and its accounts: three reps and a lead, known to WeCom by the simulator's user ids."""
+    """The team and its accounts: reps and those behind them, known to WeCom by the simulator's ids."""
     house, now, team = service.house, utcnow(), {}
     async with house.db.begin(TENANT) as conn:
         team_id = await staff_store.team_id(conn, TEAM)
