@@ -283,7 +283,7 @@ async def test_what_is_wrong_with_a_document_is_said_without_its_values(desk: Of
 
 async def test_a_stream_follows_the_family_one_sees_and_nobody_elses(desk: Office) -> None:
     await build(desk)
-    mother, father, stranger = "13800138000", "13912345678", "13700137000"
+    mother, father, stranger = "13812340001", "13912345678", "13700137000"
     talk = {"event": "hangup", "direction": "in", "callee": "02087654321", "answered": "1", "started_at": AT}
     await knock(desk, "hotline", json.dumps(talk | {"call_id": "c1", "caller": mother}).encode())
     parties = {"buyer": {"phone": mother}, "payer": {"phone": father}}
