@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from scrm import inbox, jobs, outbox, schema
+from scrm import inbox, outbox, schema
 from scrm.accounts.store import Tenant
 from scrm.contract import Polled, Pull
-from scrm.db import Database, utcnow
+from scrm.db import Conn, Database, utcnow
 from scrm.errors import NotSent, Rejected, Unavailable, Unknown
 from scrm.outbox import Delivery
 from scrm.push import service as push
@@ -294,9 +294,17 @@ async def test_a_page_that_fails_is_read_again_from_the_same_place(home: House) 
     assert [c for _, c, _ in vendor(home).polled].count("") == 1  # nothing was read twice
 
 
+async def _next_at(conn: Conn) -> datetime | None:
+    """When the earliest question to the vendor is due; what else waits is not asked about here."""
+    c = schema.due.c
+    stmt = sa.select(c.at).where(c.tenant_id == conn.tenant_id, c.kind.in_(["poll", "enrich"]))
+    found: datetime | None = await conn.scalar(stmt.order_by(c.at).limit(1))
+    return found
+
+
 async def _failed(home: House) -> bool:
     async with home.db.read(1) as conn:
-        return bool(await conn.scalar(sa.select(schema.due.c.error)))
+        return bool(await conn.scalar(sa.select(schema.due.c.error).where(schema.due.c.kind == "poll")))
 
 
 async def test_more_to_come_on_an_empty_page_is_believed_but_not_for_ever(home: House) -> None:
@@ -311,7 +319,7 @@ async def test_more_to_come_on_an_empty_page_is_believed_but_not_for_ever(home: 
 
 async def _rests(home: House) -> bool:
     async with home.db.read(1) as conn:
-        at = await jobs.next_at(conn)
+        at = await _next_at(conn)
     return at is not None and at > utcnow() + timedelta(seconds=30)
 
 
@@ -323,7 +331,7 @@ async def test_every_stream_is_due_again_within_a_minute_unasked(home: House) ->
         await until(lambda: _rests(home))
 
     async with home.db.read(1) as conn:
-        at = await jobs.next_at(conn)
+        at = await _next_at(conn)
     assert at is not None
     assert at <= utcnow() + POLL_EVERY
 
@@ -341,7 +349,7 @@ async def test_what_the_vendor_knows_about_a_new_customer_enters_through_the_inb
 
 async def _known(home: House) -> bool:
     async with home.db.read(1) as conn:
-        left = await jobs.next_at(conn)
+        left = await _next_at(conn)
     return "profile" in await home.states() and left is None
 
 
@@ -351,7 +359,7 @@ async def test_a_refused_question_about_a_customer_is_dropped_not_asked_for_ever
 
     async def dropped() -> bool:
         async with home.db.read(1) as conn:
-            return bool(vendor(home).enriched) and await jobs.next_at(conn) is None
+            return bool(vendor(home).enriched) and await _next_at(conn) is None
 
     async with working(home):
         await until(dropped)
