@@ -229,3 +229,16 @@ def test_given_names_alone_do_not_contradict_whole_ones() -> None:
     assert not names.differ("曹文英", "文英")
     assert names.differ("曹文英", "文一鸣")
     assert names.differ("尹海", "阎玉霞")
+
+
+def test_two_logins_on_one_browser_stay_two_customers_and_one_login_takes_it_along() -> None:
+    story = _Story()
+    browser = Ident("app_anon", "shop", "b1")
+    hers = story.tell("login", Ident("app_user", "app", "acc1"), browser)
+    before = story.tell("browse", browser)
+    places = story.places()
+    assert places[before].person == places[hers].person
+
+    his = story.tell("login", Ident("app_user", "app", "acc2"), browser)
+    places = story.places()
+    assert len({places[hers].person, places[his].person, places[before].person}) == 3
