@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,9 @@ class Floor:
     async def close(self) -> None:
         """Everybody goes home; the next test starts with empty desks."""
         for desk in self._desks:
-            await desk.close()
+            with suppress(TimeoutError):  # a window that hangs must not hold up every test after it
+                async with asyncio.timeout(PATIENCE_S):
+                    await desk.close()
         self._desks.clear()
 
     def _name(self, userid: str) -> str:
