@@ -9,7 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from scrm.app import running
 from scrm.cli import supervisor
 from scrm.cli.inherited import LINE
 from scrm.cli.supervisor import Child, Kind, Place
-from scrm.web.serving import listening
+from scrm.web.serving import bound, listening
 from tests import services
 from tests.chaos.harness import ROOT, free_port
 from tests.services import Cluster
@@ -418,19 +418,24 @@ async def test_a_process_whose_loop_hangs_ends_with_its_supervisor(tmp_path: Pat
 
 
 # -- leaving gently ------------------------------------------------------------------------------------------
-async def asked_while_stopping(linger_s: float) -> bytes:
-    """What a caller hears who was connected before the stop and asks after it began."""
-
+def greeter() -> web.Application:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    return app
+
+
+async def asked_while_stopping(linger_s: float) -> bytes:
+    """What a caller hears who was connected before the stop and asks after it began."""
 
     stopping = asyncio.Event()
 
     async def begin(_app: web.Application) -> None:
         stopping.set()
 
-    app = web.Application()
-    app.router.add_get("/", hello)
+    app = greeter()
     app.on_shutdown.append(begin)
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(listening(app, "127.0.0.1", 0, linger_s=linger_s))
@@ -458,6 +463,37 @@ async def test_who_is_connected_when_we_stop_gets_a_last_answer() -> None:
 
 async def test_without_that_time_the_same_caller_is_cut_off() -> None:
     assert await asked_while_stopping(0) == b""
+
+
+async def heard_at_the_door(turns: int) -> list[bytes]:
+    """What callers hear who came in just before we stopped: so many turns of the loop before."""
+    ours = bound("127.0.0.1", 0)
+    # Of the whole service: a neighbour answers whom we did not take.
+    behind = ours.dup()
+    callers = []
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(listening(greeter(), "", 0, sock=ours, linger_s=PATIENCE_S))
+        for _ in range(8):
+            caller = socket.create_connection(("127.0.0.1", port))
+            caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            callers.append(caller)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    async with listening(greeter(), "", 0, sock=behind):
+        return list(await asyncio.gather(*(asyncio.to_thread(_all_of, caller) for caller in callers)))
+
+
+def _all_of(caller: socket.socket) -> bytes:
+    caller.settimeout(PATIENCE_S)
+    with closing(caller), caller.makefile("rb") as answer, suppress(ConnectionError):
+        return answer.read()
+    return b""
+
+
+@pytest.mark.parametrize("turns", range(7))
+async def test_who_comes_in_while_we_stop_is_answered_by_us_or_by_a_neighbour(turns: int) -> None:
+    for heard in await heard_at_the_door(turns):
+        assert heard.endswith(b"hello")
 
 
 async def test_open_screens_are_let_go_when_we_stop(tmp_path: Path) -> None:

@@ -8,13 +8,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scrm.errors import BadConfig
-
 #: In a child's environment: numbers of the listening socket and of its end of the line.
 LISTEN, LINE = "SCRM_LISTEN_FD", "SCRM_LINE_FD"
 #: What is said over the line: `warm` by the child, `go` by the supervisor, `ready` by the child.
 WARM, GO, READY = b"warm\n", b"!", b"ready\n"
-_BACKLOG = 1024
 #: systemd hands sockets over from this number on (sd_listen_fds(3)).
 _FIRST_FD = 3
 
@@ -31,21 +28,6 @@ def given_socket(env: Mapping[str, str] = os.environ) -> socket.socket | None:
     if env.get("LISTEN_PID") == str(os.getpid()) and int(env.get("LISTEN_FDS", "0")) > 0:
         return socket.socket(fileno=_FIRST_FD)
     return None
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A listening socket of our own. Raises `BadConfig` when the address cannot be had."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, proto)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError:
-        raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
-    sock.listen(_BACKLOG)
-    return sock
 
 
 @dataclass(frozen=True, slots=True)

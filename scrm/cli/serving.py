@@ -14,12 +14,12 @@ from prometheus_client import multiprocess
 
 from scrm import demo
 from scrm.app import running
-from scrm.cli.inherited import bound, given_socket, line_to_supervisor, supervised
+from scrm.cli.inherited import given_socket, line_to_supervisor, supervised
 from scrm.cli.line import Commands, add, say
 from scrm.cli.supervisor import Kind, own_command, own_env, supervise
 from scrm.errors import BadConfig
 from scrm.settings import Settings
-from scrm.web.serving import listening
+from scrm.web.serving import bound, listening
 
 #: While stopping, this long a connection may still bring a request and gets its answer.
 _LINGER_S = 1.0

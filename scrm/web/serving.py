@@ -15,6 +15,24 @@ from scrm.web.doors import Doors
 from scrm.web.house import HOUSE
 
 _SHUTDOWN_S = 4.0
+_BACKLOG = 1024
+#: Turns of the loop from accepting a connection to a protocol that knows of it: two, and one to spare.
+_TURNS_TO_ENTER = 3
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A listening socket of our own. Raises `BadConfig` when the address cannot be had."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, proto)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError:
+        raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
+    sock.listen(_BACKLOG)
+    return sock
 
 
 @asynccontextmanager
@@ -35,20 +53,29 @@ async def listening(
     app.on_response_prepare.append(last_answer)
     runner = _doors(app)
     await runner.setup()
-    site = web.SockSite(runner, sock) if sock else web.TCPSite(runner, host, port, backlog=1024)
+    door = sock or bound(host, port)
+    site = web.SockSite(runner, door)
     try:
-        try:
-            await site.start()
-        except OSError:
-            raise BadConfig(f"{host}:{port} 不能监听：端口被占用或没有权限，请用 --port 换一个。") from None
-        bound: int = runner.addresses[0][1]
-        yield bound
+        await site.start()
+        yield runner.addresses[0][1]
         leaving.set()
+        await _shut(door)
         await site.stop()
         await runner.shutdown()  # streams end now, not when time is up
         await _gone(runner, linger_s)
     finally:
         await runner.cleanup()
+
+
+async def _shut(door: socket.socket) -> None:
+    """Take in nobody else, and let those in who were taken in just now.
+
+    asyncio drops a connection that it has accepted but not set up when the server closes; the others wait at
+    the socket for whoever else listens there.
+    """
+    asyncio.get_running_loop().remove_reader(door.fileno())
+    for _ in range(_TURNS_TO_ENTER):
+        await asyncio.sleep(0)
 
 
 def _doors(app: web.Application) -> Doors:
