@@ -371,6 +371,24 @@ async def test_a_household_is_told_by_what_ties_its_persons(database: Database) 
     assert set(whole.persons) == {mother, father}
 
 
+async def test_two_families_with_accounts_are_told_to_be_two_though_one_word_ties_them(
+    database: Database,
+) -> None:
+    hers, his = USER, handle("u2002", kind="app_user", scope="app", name="王先生")
+    async with database.begin(1) as conn:
+        for number, account in enumerate((hers, his)):
+            child = handle(f"L{number}", kind="learner", scope="school")
+            for day in (1, 2):
+                await see(conn, one(account, child, "order_learner", kind="same_household"), at=later(day))
+        await see(conn, one(hers, his, "order_payer", strength=80, kind="same_household"), at=later(9))
+        homes = [explain.household(await person_id(conn, account)) for account in (hers, his)]
+        why = await explain.why(conn, *homes)
+
+    assert why.tie == "apart"
+    assert [b.reason for b in why.blocks] == ["one_word"]
+    assert teller(why.known).block(why.blocks[0]).endswith("只听说过一次，而两边各是一家人，所以没有并成一家")
+
+
 async def test_how_replays_the_steps_in_order_of_time(database: Database) -> None:
     async with database.begin(1) as conn:
         await see(conn, one(UNION, PHONE, "order_phone"), at=later(9))

@@ -242,3 +242,104 @@ def test_two_logins_on_one_browser_stay_two_customers_and_one_login_takes_it_alo
     his = story.tell("login", Ident("app_user", "app", "acc2"), browser)
     places = story.places()
     assert len({places[hers].person, places[his].person, places[before].person}) == 3
+
+
+def test_a_number_lent_within_the_family_is_whoevers_name_was_given() -> None:
+    story = _Story()
+    story.tell("register", HERS, ACCOUNT, name="李芳")
+    own = story.tell("call", HERS, name="李芳", slot="unknown")
+    his = story.tell("register", HIS, name="王伟", relations=_tie(ACCOUNT))
+    lent = story.tell("call", HERS, name="王伟", slot="unknown")
+    places = story.places()
+
+    assert places[lent].person == places[his].person != places[own].person
+
+
+def test_another_whole_name_on_a_number_is_another_and_a_slip_or_nickname_is_not() -> None:
+    for name, other in (
+        ("赵国强", True),
+        ("李子函", False),
+        ("黎子涵", False),
+        ("阳光灿烂", False),
+        ("涵涵妈妈", False),
+    ):
+        story = _Story()
+        own, _ = (story.tell("call", HERS, name="李子涵") for _ in range(2))
+        call = story.tell("call", HERS, name=name)
+        places = story.places()
+
+        assert (places[call].person != places[own].person) is other
+        assert places[call].household == places[own].household
+
+
+def test_whose_name_a_child_bears_is_the_child_even_where_the_parent_gave_it() -> None:
+    story = _Story()
+    first = story.tell("register", HERS, ACCOUNT, name="王子涵")
+    story.tell("class", CHILD, slot="learner", name="王子涵", relations=_tie(ACCOUNT))
+    calls = [story.tell("call", HERS, name="李芳") for _ in range(2)]
+    places = story.places()
+
+    assert places[first].person == places[calls[0]].person
+
+
+def test_unknown_hands_in_an_account_are_not_the_holders_on_a_device_they_hardly_use() -> None:
+    for times, theirs in ((0, True), (2, False)):
+        story = _Story()
+        own = story.tell("register", HERS, ACCOUNT, PAD)
+        for _ in range(times):
+            story.tell("mp_open", HERS, PHONE)
+        look = story.tell("browse", ACCOUNT, PAD, slot="unknown")
+        places = story.places()
+
+        assert (places[look].person == places[own].person) is theirs
+
+
+def test_who_always_came_to_one_of_us_is_not_the_stranger_who_came_to_another() -> None:
+    for rep, theirs in (("rep1", True), ("rep2", False)):
+        story = _Story()
+        own, *_ = (story.tell("mp_open", HERS, PHONE, rep="rep1") for _ in range(3))
+        look = story.tell("browse", PHONE, slot="unknown", rep=rep)
+        places = story.places()
+
+        assert (places[look].person == places[own].person) is theirs
+
+
+def test_where_everybody_deals_with_anybody_of_us_many_reps_make_no_shop_of_a_device() -> None:
+    story = _Story()
+    own, *_ = (story.tell("mp_open", HERS, PHONE, rep=f"rep{i}") for i in range(4))
+    look = story.tell("browse", PHONE, slot="unknown", rep="rep9")
+    places = story.places()
+
+    assert places[look].person == places[own].person
+
+
+def test_one_name_among_ever_so_many_reps_does_not_make_a_switchboard_somebody() -> None:
+    story = _Story()
+    calls = [story.tell("call", HERS, rep=f"rep{i}", name="王伟" if i == 3 else "") for i in range(11)]
+
+    assert len({story.places()[c].person for c in calls}) == len(calls)
+
+
+def test_two_families_with_an_account_each_are_joined_by_a_signature_but_not_by_one_word() -> None:
+    for kind, joined in (("statement", False), ("card_forward", False), ("cosign", True)):
+        story = _Story()
+        other = Ident("app_user", "app", "acc2")
+        hers = story.tell("register", HERS, ACCOUNT)
+        his = story.tell("register", HIS, other)
+        story.tell("class", CHILD, slot="learner", relations=_tie(ACCOUNT))
+        story.tell("class", SISTER, slot="learner", relations=_tie(other))
+        story.tell(kind, HERS, relations=_tie(HIS))
+        places = story.places()
+
+        assert (places[hers].household == places[his].household) is joined
+
+
+def test_whoever_has_an_account_and_no_family_joins_that_of_whom_they_pay_for() -> None:
+    story = _Story()
+    hers = story.tell("register", HERS, ACCOUNT)
+    his = story.tell("register", HIS, Ident("app_user", "app", "acc2"))
+    story.tell("class", CHILD, slot="learner", relations=_tie(ACCOUNT))
+    story.tell("order", HIS, relations=_tie(ACCOUNT))
+    places = story.places()
+
+    assert places[hers].household == places[his].household

@@ -135,6 +135,7 @@ REASONS: Mapping[str, str] = {
     "capped": "合起来的标识太多，不像一个人，所以没有合并",
     "withdrawn": "“{said}”这条证据 {day} 被{who}撤回",
     "withdrawn_why": "“{said}”这条证据 {day} 被{who}撤回：{why}",
+    "one_word": "“{said}”只听说过一次，而两边各是一家人，所以没有并成一家",
     "weak": "两边都用过 {one}，但设备和地址不能证明是同一个人",
     "exclusive": "两边的{kind}不同（{one}、{other}）",
     "nothing": "没有共同的证据",

@@ -23,6 +23,7 @@ Reason = Literal[
     "generic",
     "capped",
     "withdrawn",
+    "one_word",
     "weak",
     "exclusive",
     "nothing",
@@ -250,6 +251,7 @@ def blocks(
     """Why identifiers of two persons are not one person (or family), what decides first."""
     found = _said_apart(graph, left, right, apart)
     if apart == "not_same_household":
+        found += _one_word(graph, left, right)
         found += _withdrawn(graph, left, right, {"same_household"})
         return found or [Block(reason="nothing")]
     # One identifier of two persons: it changed hands in between.
@@ -280,6 +282,13 @@ def _withdrawn(
     gone = [p for p in graph.pieces if p.cls in classes and not p.active and _between(p, left, right)]
     newest = sorted(gone, key=lambda p: (p.retracted_at or p.last_at, p.evidence_id), reverse=True)
     return [Block(reason="withdrawn", piece=p, nodes=(p.a, p.b)) for p in newest[:3]]
+
+
+def _one_word(graph: Graph, left: frozenset[int], right: frozenset[int]) -> list[Block]:
+    """Heard once of two who are families by themselves."""
+    held = [p for p in graph.pieces if p.cls == "same_household" and p.active and p.standing == "held"]
+    said = sorted((p for p in held if _between(p, left, right)), key=lambda p: (p.last_at, p.evidence_id))
+    return [Block(reason="one_word", piece=p, nodes=(p.a, p.b)) for p in said[:-4:-1]]
 
 
 def _between(piece: Piece, left: frozenset[int], right: frozenset[int]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -13,6 +13,10 @@ from scrm.identity.rules.values import Origin, Standing, Verdict
 
 #: A tie said so often joins also what was a family before.
 REPEATED = 2
+#: Said with as much strength it is no slip, though said once: both were there and signed.
+SIGNED = 84
+#: What a family buys by.
+ACCOUNT = "app_user"
 _HUMAN = frozenset({"rep", "admin"})
 #: So many identifiers' owners together are a family already: what was said only once is no reason to make
 #: one of two such families.
@@ -49,10 +53,15 @@ class Homes:
     verdicts: Mapping[int, Verdict]
 
 
-def households(policy: Policy, persons: Mapping[int, Any], ties: Sequence[Tie]) -> Homes:
-    """`persons` maps each to their order; a household is called after the first of its persons."""
+def households(
+    policy: Policy, persons: Mapping[int, Any], ties: Sequence[Tie], holders: Set[int] = frozenset()
+) -> Homes:
+    """`persons` maps each to their order; a household is called after the first of its persons.
+
+    `holders` are those with an account: a family buys by one.
+    """
     enemies, friends, verdicts = _sorted_out(ties)
-    union = _Union(policy, persons, enemies, verdicts)
+    union = _Union(policy, persons, enemies, verdicts, holders)
     doubted = [t for t in sorted(friends, key=lambda t: _rank(policy, persons, t)) if not union.take(t)]
     union.weigh(doubted)
     of: dict[int, int] = {}
@@ -71,19 +80,27 @@ class _Union:
         persons: Iterable[int],
         enemies: Mapping[int, Mapping[int, int]],
         verdicts: dict[int, Verdict],
+        holders: Set[int],
     ) -> None:
         self.policy, self.enemies, self.verdicts = policy, enemies, verdicts
         self.root = {p: p for p in persons}
+        #: Families with an account, by their root.
+        self.holding = set(self.root.keys() & holders)
         self.inside: dict[int, list[int]] = {p: [p] for p in self.root}
 
     def take(self, tie: Tie) -> bool:
         """Join what it ties as far as that may be. False = it may be a slip: look again at the end."""
         a, b = _find(self.root, tie.a), _find(self.root, tie.b)
-        once = not tie.human and tie.n < REPEATED
-        if a != b and once and min(len(self.inside[a]), len(self.inside[b])) >= _FAMILY:
+        once = not tie.human and tie.n < REPEATED and tie.strength < SIGNED
+        if a != b and once and self._are_two(a, b):
             return False
         self._join(tie, a, b)
         return True
+
+    def _are_two(self, a: int, b: int) -> bool:
+        """Whether both are families by themselves: by their size, or by an account of their own."""
+        least = min(len(self.inside[a]), len(self.inside[b]))
+        return least >= _FAMILY or (least > 1 and a in self.holding and b in self.holding)
 
     def weigh(self, doubted: Iterable[Tie]) -> None:
         """Two families are one if at least two things say so."""
@@ -106,6 +123,8 @@ class _Union:
             few, many = sorted((a, b), key=lambda r: (len(self.inside[r]), r))
             self.root[few] = many
             self.inside[many] += self.inside.pop(few)
+            if few in self.holding:
+                self.holding.add(many)
 
 
 def _rank(policy: Policy, persons: Mapping[int, Any], tie: Tie) -> tuple[Any, ...]:

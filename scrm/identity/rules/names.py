@@ -83,7 +83,8 @@ def parts(name: str) -> tuple[str, str, str]:
         return ("", "", "")
     size = 2 if bare[:2] in _DOUBLE and len(bare) > 2 else 1
     surname = bare[:size]
-    if surname not in _DOUBLE | _SINGLE:
+    if surname not in _DOUBLE | _SINGLE or len(bare) - size > 2:
+        # 阳光灿烂 and 平安是福 begin with surnames, and nobody is called so.
         return ("", "", "")
     return (surname, bare[size:], sex)
 
@@ -105,6 +106,14 @@ def differ(a: str, b: str) -> bool:
     return bool(sex_a and sex_b and sex_a != sex_b)
 
 
+def strangers(a: str, b: str) -> bool:
+    """Whether two whole names have nothing in common: no slip of the pen makes one of the other."""
+    (surname_a, given_a, _), (surname_b, given_b, _) = parts(a), parts(b)
+    return bool(surname_a != surname_b and given_a and given_b and surname_a and surname_b) and not (
+        set(given_a) & set(given_b)
+    )
+
+
 def all_differ(mine: Iterable[str], theirs: Iterable[str]) -> bool:
     """Whether both sides have names and no two of them can be one person's."""
     left = [n for n in mine if parts(n)[0]]
@@ -122,10 +131,15 @@ def distinct(names: Iterable[str]) -> int:
     return len(known)
 
 
+def seen_by(names: Iterable[str]) -> int:
+    """How many of ours saw it."""
+    return sum(n[:1] == REP for n in names)
+
+
 def passed_round(names: Iterable[str], most: int) -> bool:
     """Whether more of ours saw it than see one person, or one broker used it for several."""
     said = list(names)
-    if sum(n[:1] == REP for n in said) > most:
+    if seen_by(said) > most:
         return True
     brokers = [n.split("|")[0] for n in said if n[:1] == BROKER]
     return len(brokers) > len(set(brokers))

@@ -5,7 +5,7 @@ Devices and accounts attach at the time of looking: nothing here makes two ident
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,8 @@ from scrm.identity.rules.weak import Use
 
 #: So often seen with a device, it is theirs and not their brother's or sister's.
 _SURE = 3
+#: What others of a family use too, and give another name with.
+LENT = frozenset({"phone", "app_user", "id_card"})
 #: A family deals with few of us; a device whose events came to more stands in a shop.
 _REPS = 3
 
@@ -34,6 +36,8 @@ class Event:
     rep: str = ""
     #: With a device that says nothing.
     blind: bool = False
+    #: By nothing but what others of the family may use too: a telephone, an account.
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,7 @@ class World:
     generic: Collection[int]
     public: Callable[[int], bool]
     #: Persons with a learner's number.
-    children: Collection[int]
+    children: Set[int]
 
 
 class Placer:
@@ -69,7 +73,7 @@ class Placer:
     def __init__(self, world: World, events: Sequence[Event]) -> None:
         self._world = world
         #: Names each person was shown with, and the learners of each household.
-        self._named: dict[int, set[str]] = {}
+        self._named: dict[int, dict[str, int]] = {}
         self._learners: dict[int, list[int]] = {}
         for child in sorted(world.children):
             self._learners.setdefault(world.homes[child], []).append(child)
@@ -79,19 +83,38 @@ class Placer:
         #: Devices that a learner was seen with, and those of us whom a device's events came to.
         self._schooled: set[int] = set()
         self._reps: dict[int, set[str]] = {}
+        #: How often each person came to each of us, and was seen with the device they use most.
+        self._served: dict[int, dict[str, int]] = {}
+        self._most: dict[int, int] = {}
+        for used in world.uses.values():
+            for use in used:
+                self._most[use.person_id] = max(use.n, self._most.get(use.person_id, 0))
         for event in events:
             if event.weak:
                 self._watch(event)
             if (person := self._actor(event)) is None:
                 self._note(event)
-            elif event.name:
-                self._named.setdefault(person, set()).add(event.name)
+            else:
+                self._meet(event, person)
+        #: (household, name) -> persons.
+        self._called: dict[tuple[int, str], set[int]] = {}
+        for person, known in self._named.items():
+            for name in known:
+                self._called.setdefault((world.homes[person], name), set()).add(person)
 
     def _watch(self, event: Event) -> None:
         if for_learner(event):
             self._schooled.update(event.weak)
         for n in event.weak if event.rep else ():
             self._reps.setdefault(n, set()).add(event.rep)
+
+    def _meet(self, event: Event, person: int) -> None:
+        if event.name:
+            known = self._named.setdefault(person, {})
+            known[event.name] = known.get(event.name, 0) + 1
+        if event.rep:
+            served = self._served.setdefault(person, {})
+            served[event.rep] = served.get(event.rep, 0) + 1
 
     def _note(self, event: Event) -> None:
         holder = self._account(event)
@@ -104,7 +127,7 @@ class Placer:
     def place(self, event: Event) -> Place:
         person = self._actor(event)
         if person is not None:
-            return self._of(person, named=True)
+            return self._spoken(event, person)
         home = self._home(event)
         person = self._learner(event, home) if for_learner(event) else self._adult(event, home)
         if person is not None:
@@ -120,6 +143,22 @@ class Placer:
             if n not in self._world.generic:
                 return self._world.person(n, event.at)
         return None
+
+    def _spoken(self, event: Event, owner: int) -> Place:
+        """Where it belongs; if another name was given with a telephone, to whoever of the family bears it."""
+        own = self._named.get(owner, {})
+        if not event.name or not event.lent or own.get(event.name, 0) * 2 > max(own.values()):
+            return self._of(owner, named=True)
+        usual = max(own, key=lambda name: (own[name], name))
+        home = self._world.homes[owner]
+        same = self._called.get((home, event.name), set()) - {owner}
+        if not names.differ(event.name, usual) or same & self._world.children or len(same) > 1:
+            return self._of(owner, named=True)
+        if same:
+            return self._of(same.pop(), named=True)
+        if names.strangers(event.name, usual):
+            return Place(person=f"n{home}|{event.name}", household=f"h{home}")
+        return self._of(owner, named=True)
 
     def _account(self, event: Event) -> int | None:
         if event.account is None or event.account in self._world.generic:
@@ -150,6 +189,8 @@ class Placer:
             if len(children) == 1 and (home is None or children.keys() <= set(learners)):
                 # Where there are brothers and sisters once is chance.
                 child, times = children.popitem()
+                if self._is_not(event, child, times):
+                    return None
                 return child if len(learners) < 2 or times >= _SURE else None
         # A device that does not tell may be a brother's or a sister's.
         if event.account is None or event.weak or event.blind:
@@ -168,15 +209,28 @@ class Placer:
                 continue
             person = alone.pop()
             if person not in self._world.children and home in (None, self._world.homes[person]):
-                return None if self._differs(event, person) else person
+                times = sum(u.n for u in users if u.person_id == person)
+                return None if self._differs(event, person) or self._is_not(event, person, times) else person
         holder = self._account(event)
         if holder is None or self._differs(event, holder):
             return None
         # A device that does not tell: anybody of the family may have held it.
         return None if event.weak or event.blind else holder
 
+    def _is_not(self, event: Event, person: int, times: int) -> bool:
+        """Whether they borrowed the device, or never came to the one of us that this came to."""
+        if event.account is not None and event.slot == "unknown" and times < self._most.get(person, 0):
+            return True
+        served = self._served.get(person, {})
+        return (
+            bool(event.rep) and len(served) == 1 and event.rep not in served and sum(served.values()) >= _SURE
+        )
+
     def _is_shops(self, n: int) -> bool:
-        return len(self._reps.get(n, ())) > _REPS
+        """Whether it stands in a shop; where everybody deals with anybody of us, that tells nothing."""
+        if len(self._reps.get(n, ())) <= _REPS:
+            return False
+        return all(len(self._served.get(u.person_id, ())) <= _REPS for u in self._world.uses.get(n, ()))
 
     def _is_new(self, n: int) -> bool:
         return n not in self._world.uses and not self._world.public(n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -65,9 +65,12 @@ class Policy:
 
 def is_blocked(kind: Kind, value: str) -> bool:
     """Whether this value names nobody, whoever shows it."""
-    return any(_compiled(pattern).fullmatch(value) for pattern in kind.blocked)
+    for matches in _matchers(kind.blocked) if kind.blocked else ():
+        if matches(value):
+            return True
+    return False
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _matchers(patterns: tuple[str, ...]) -> tuple[Callable[[str], object], ...]:
+    return tuple(re.compile(pattern).fullmatch for pattern in patterns)

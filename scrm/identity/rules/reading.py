@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from scrm.identity.rules import names
@@ -57,7 +58,8 @@ _TIES: Mapping[str, int] = {
     "register": 82,
     "statement": 75,
     "order": 80,
-    "cosign": 80,
+    "cosign": 84,
+    "contract": 84,
     "card_forward": 70,
     "class": 78,
 }
@@ -123,31 +125,30 @@ class Reader:
 
     def read(self, seen: Seen) -> Reading:
         """The actor's identifiers tie to the one that weighs most; a child ties the account as family."""
-        policy, out, strong = self._policy, Reading(name=names.normal(seen.name)), []
+        policy, out, strong = self._policy, Reading(), []
+        if seen.name:
+            out.name = names.normal(seen.name)
         for ident in seen.ids:
-            clean, use = self._looked_at(ident)
+            clean, use = self._known.get(ident) or self._looked_at(ident)
             if use == "strong":
                 strong.append(clean)
             elif use == "weak":
                 out.weak.append(clean)
             elif clean.kind == "device":
                 out.blind = True
-        mine, others = _mine(policy, _slot(seen), strong) if strong else ([], [])
-        out.actors = mine
-        if not mine:
-            out.account = others[0] if others else None
-        else:
-            anchor = mine[0]
-            for other in mine[1:]:
-                rule, strength = _strength(seen.type, anchor.kind, other.kind)
-                out.persons.append((anchor, other, rule, strength))
-            for other in others:
-                out.families.append((anchor, other, f"{seen.type}.account", 78))
+        out.actors, others = _mine(policy, _slot(seen), strong) if strong else ([], [])
+        if out.actors:
+            _tie(seen, out, others)
+            if seen.rep or seen.relations:
+                out.marks = self._marks(seen, out.actors)
+        elif others:
+            out.account = others[0]
         if seen.relations:
             self._relate(seen, out)
-        if any(i.kind in self._counted for i in mine):
-            out.marks = _marks(seen)
         return out
+
+    def _marks(self, seen: Seen, mine: list[Ident]) -> tuple[str, ...]:
+        return _marks(seen) if any([i.kind in self._counted for i in mine]) else ()
 
     def _relate(self, seen: Seen, out: Reading) -> None:
         """Only what is called family is family, and to somebody who can be told from others."""
@@ -174,6 +175,16 @@ class Reader:
         return "weak" if kind.max_persons and clean.kind != "masked_phone" else "none"
 
 
+def _tie(seen: Seen, out: Reading, others: list[Ident]) -> None:
+    """What is the actor's own, and what is their family's."""
+    anchor, *rest = out.actors
+    for other in rest:
+        rule, strength = _strength(seen.type, anchor.kind, other.kind)
+        out.persons.append((anchor, other, rule, strength))
+    for other in others:
+        out.families.append((anchor, other, f"{seen.type}.account", 78))
+
+
 def _marks(seen: Seen) -> tuple[str, ...]:
     """Who of ours saw it, whose report it was, and which account was opened with it."""
     found = [names.REP + seen.rep] if seen.rep else []
@@ -189,13 +200,14 @@ def normal(policy: Policy, ident: Ident) -> Ident:
     kind = KINDS.get(ident.kind, ident.kind)
     value = ident.value.strip()
     if kind == "phone":
-        return _phone(value)
+        return phone(value)
     if policy.kind(kind).normalise == "email":
         value = value.lower()
     return Ident(kind, ident.scope, value)
 
 
-def _phone(written: str) -> Ident:
+def phone(written: str) -> Ident:
+    """As E.164, or as a masked number."""
     if _MASKED.fullmatch(written):
         return Ident("masked_phone", "", written)
     digits = _DIGITS.sub("", written)
@@ -251,6 +263,7 @@ def _once(policy: Policy, mine: list[Ident], others: list[Ident]) -> tuple[list[
     return kept, others
 
 
+@lru_cache(maxsize=1024)
 def _strength(type_: str, a: str, b: str) -> tuple[str, int]:
     pair = frozenset({a, b})
     if pair <= _WECHAT:

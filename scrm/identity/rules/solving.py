@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from scrm.identity.rules import epochs, names
-from scrm.identity.rules.policy import Policy
+from scrm.identity.rules.policy import Kind, Policy
 from scrm.identity.rules.values import Edge, Solution, Span, Standing, Verdict, Vertex
 
 #: More standing evidence than this on an identifier that may be shared makes it generic, unread.
@@ -88,17 +88,24 @@ def _joined(
     policy: Policy, vertices: Mapping[int, Vertex], edges: Sequence[Edge]
 ) -> tuple[list[list[int]], set[int]]:
     """Groups of what is connected, and the evidence that connected it."""
-    root = {n: n for n in vertices}
-    used = set()
-    for e in edges if len(edges) < 2 else sorted(edges, key=_rank(policy, vertices)):
-        a, b = _find(root, e.a), _find(root, e.b)
-        if a != b:
-            root[a] = b
-            used.add(e.evidence_id)
+    root, used = _united(vertices, edges)
+    if len(used) < len(edges):
+        # Only in a circle does it depend on the order which piece was needed.
+        root, used = _united(vertices, sorted(edges, key=_rank(policy, vertices)))
     groups = defaultdict(list)
     for n in vertices:
         groups[_find(root, n)].append(n)
     return list(groups.values()), used
+
+
+def _united(vertices: Iterable[int], edges: Iterable[Edge]) -> tuple[dict[int, int], set[int]]:
+    root, used = {n: n for n in vertices}, set()
+    for e in edges:
+        a, b = _find(root, e.a), _find(root, e.b)
+        if a != b:
+            root[a] = b
+            used.add(e.evidence_id)
+    return root, used
 
 
 def _find(root: dict[int, int], n: int) -> int:
@@ -131,6 +138,11 @@ def crowds(cls: str, merge: bool) -> bool:
     return not merge if cls == "uses" else cls in ("same_person", "not_same_person")
 
 
+def is_plain(kind: Kind, vertex: Vertex, ties: int) -> bool:
+    """Whether so few names and ties were seen that no partner need be looked at: it is not generic."""
+    return not vertex.names and (ties <= kind.max_persons or not kind.max_persons)
+
+
 def is_generic(policy: Policy, vertex: Vertex, partners: Sequence[Vertex]) -> bool:
     """Whether more people than one family stand behind it. `partners`: what rules, not humans, tie to it."""
     kind = policy.kind(vertex.kind)
@@ -155,7 +167,8 @@ def _is_nobodys(vertex: Vertex, most: int) -> bool:
     said = [s.name for s in vertex.names]
     if names.accounts(said) or not names.passed_round(said, most):
         return False
-    return names.distinct(said) != 1
+    # One name among ever so many of ours is one caller of the many.
+    return names.distinct(said) != 1 or names.seen_by(said) > 2 * most
 
 
 class _Group:
