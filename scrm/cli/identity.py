@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from scrm import shapes
@@ -19,6 +19,8 @@ from scrm.identity import store as identity
 from scrm.identity.explain import catalogue
 from scrm.identity.explain import service as explain
 from scrm.identity.explain.words import Known, Teller
+from scrm.identity.reworking import kind_of
+from scrm.identity.store.log import Deed
 from scrm.ledger.store import audit
 from scrm.settings import Settings
 from scrm.staff.rules import Actor, masked
@@ -124,7 +126,7 @@ def _histogram(title: str, counts: object, line: Callable[[str], None]) -> None:
 
 # -- replaying and proposing -------------------------------------------------------------------------------
 async def replay(args: argparse.Namespace, configured: Settings) -> int:
-    """Every identifier judged again, a few hundred a transaction; may be broken off and begun again."""
+    """Every identifier judged again, some thousands a transaction; may be broken off and begun again."""
     data = await asyncio.to_thread(shapes.read_yaml, Path(args.policy)) if args.policy else None
     policy = policies.parse(data, where=args.policy) if data is not None else None
     counted: Counter[str] = Counter()
@@ -133,19 +135,21 @@ async def replay(args: argparse.Namespace, configured: Settings) -> int:
             async with base.begin(TENANT) as conn:
                 await versions.adopt(conn, data, by=None, note=args.note, now=utcnow())
                 await audit(conn, "cli", "identity.policy_adopted", now=utcnow())
-        after, done, over = 0, 0, False
-        while not over:
+        async with base.read(TENANT) as conn:
+            pieces = await rebuild.plan(conn)
+        done = 0
+        for ids in pieces:
             way = base.read if args.dry_run else base.begin
             async with way(TENANT) as conn:
-                piece = await rebuild.some(
+                piece = await rebuild.these(
                     conn,
-                    after=after,
+                    ids,
                     policy=policy if args.dry_run else None,
                     write=not args.dry_run,
                     now=utcnow(),
                 )
-            after, done, over = piece.last, done + piece.nodes, piece.over
-            counted.update(deed.op for deed in piece.deeds)
+            done += piece.nodes
+            counted.update(_kinds(piece.deeds) if args.dry_run else (deed.op for deed in piece.deeds))
             say(f"已核对 {done} 个标识", error=True)
     for op, n in sorted(counted.items()):
         say(f"{_OPS.get(op, op)}\t{n}")
@@ -156,10 +160,18 @@ async def replay(args: argparse.Namespace, configured: Settings) -> int:
     return 0
 
 
+def _kinds(deeds: Iterable[Deed]) -> Iterator[str]:
+    """What a trial would do to people."""
+    return (op for deed in deeds if (op := kind_of(deed)))
+
+
 _OPS = {
     "merge": "合并",
     "split": "拆分",
     "household": "家庭变化",
+    "home_merge": "家庭合并",
+    "home_split": "家庭拆开",
+    "home_move": "家庭成员变动",
     "hold": "新的冲突搁置",
     "release": "不再搁置",
     "generic_on": "变为通用值",

@@ -206,13 +206,18 @@ class Conn:
     async def keys(self, key_ids: Iterable[int]) -> dict[int, DataKey]:
         """Unwrapped keys by id. Raises `Unsealable` when one was destroyed."""
         wanted = set(key_ids)
+        found = await self.keys_there(wanted)
+        if wanted - found.keys():
+            raise Unsealable("这项内容的密钥已销毁，无法再打开。")
+        return found
+
+    async def keys_there(self, wanted: set[int]) -> dict[int, DataKey]:
+        """The same, without those that were destroyed."""
         fresh = {key.key_id: key for key in self._fresh.values()}
         found = {k: key for k in wanted if (key := fresh.get(k) or self._kept.get(self.tenant_id, k))}
         if missing := wanted - found.keys():
             stored = await self._stored_keys(schema.data_key.c.key_id.in_(missing))
             found |= {key.key_id: key for key in stored.values()}
-        if wanted - found.keys():
-            raise Unsealable("这项内容的密钥已销毁，无法再打开。")
         return found
 
     async def destroy_keys(self, owners: Sequence[str]) -> None:

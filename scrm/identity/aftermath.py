@@ -37,8 +37,10 @@ async def due(conn: Conn, told: Turned, *, now: datetime) -> None:
     ]
     rows = []
     for begin in range(0, len(every), EACH):
-        some = every[begin : begin + EACH]
-        rows.append((KIND, str(new_id()), 0, {n: [i for name, i in some if name == n] for n, _ in some}))
+        told_of: dict[str, list[int]] = {}
+        for name, ident in every[begin : begin + EACH]:
+            told_of.setdefault(name, []).append(ident)
+        rows.append((KIND, str(new_id()), 0, told_of))
     await jobs.put_all(conn, rows, at=now)
 
 

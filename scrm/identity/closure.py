@@ -13,7 +13,8 @@ from scrm.db import Conn
 from scrm.identity.rules.policy import Policy
 from scrm.identity.rules.solving import is_busy, is_crowded, is_generic
 from scrm.identity.rules.values import Edge, Vertex
-from scrm.identity.store import evidence, nodes, spoken
+from scrm.identity.shelf import Shelf, is_calm
+from scrm.identity.store import evidence, spoken
 from scrm.identity.store.nodes import Known
 
 
@@ -32,6 +33,20 @@ class Fresh:
     crossing: set[int] = field(default_factory=set)
     #: Older ones that began earlier than was known.
     earlier: set[int] = field(default_factory=set)
+    #: What was read before, and nobody else has written since.
+    shelf: Shelf = field(default_factory=Shelf)
+
+    async def learn(self, conn: Conn, wanted: Iterable[int]) -> dict[int, Known]:
+        """Some nodes as they will be."""
+        ends = set(wanted)
+        found = {n: k for n in ends if (k := self.nodes.get(n) or self.changed.get(n))}
+        return found | await self.shelf.learn(conn, ends - found.keys())
+
+    def shelve(self) -> None:
+        """What was made by this transaction touches nothing but what it brought."""
+        self.shelf.put(self.nodes.keys(), self.edges)
+        self.shelf.known |= self.nodes | self.changed
+        self.shelf.owned |= self.nodes.keys()
 
     def change(self, known: Known, vertex: Vertex) -> None:
         """It will be so."""
@@ -57,13 +72,13 @@ class Around:
 
     def ties(self, edge: Edge) -> bool:
         """Whether it makes its ends one group: on a generic identifier only a human's word does."""
-        ends = {edge.a, edge.b}
-        return ends <= self.inside and not ends & self.shut and (edge.human or not ends & self.generic)
+        return self.asks(edge) and (edge.human or not (edge.a in self.generic or edge.b in self.generic))
 
     def asks(self, edge: Edge) -> bool:
         """Whether a solver is to judge it: not what touches a value nobody reads, but for saying so."""
-        ends = {edge.a, edge.b}
-        return ends <= self.inside and not ends & self.shut
+        if edge.a not in self.inside or edge.b not in self.inside:
+            return False
+        return edge.a not in self.shut and edge.b not in self.shut
 
     def groups(self) -> list[tuple[set[int], list[Edge]]]:
         """Closed groups, each with all evidence that touches it."""
@@ -100,7 +115,7 @@ async def around(conn: Conn, policy: Policy, start: Collection[int], fresh: Fres
         older = read - fresh.nodes.keys()
         mine = {n: list(near.get(n, ())) for n in read - older}
         told = {n for n in older if found.known[n].vertex.degree}
-        _share_out(mine, await evidence.near(conn, told), told)
+        _share_out(mine, await _near(conn, policy, told, found, fresh), told)
         # Of a crowded one only what humans said.
         crowded = wanted - read - found.shut
         _share_out(mine, await evidence.said(conn, crowded), crowded)
@@ -110,6 +125,15 @@ async def around(conn: Conn, policy: Policy, start: Collection[int], fresh: Fres
         reached = {o for n, some in mine.items() for o in _reached(policy, found, n, some)}
         wanted = reached - found.inside
     return found
+
+
+async def _near(
+    conn: Conn, policy: Policy, wanted: Collection[int], around: Around, fresh: Fresh
+) -> list[Edge]:
+    await fresh.shelf.read(conn, [n for n in wanted if is_calm(policy, around.known[n])])
+    found, missing = fresh.shelf.split(wanted, "same_person", "not_same_person")
+    found |= {e.evidence_id: e for e in await evidence.near(conn, missing)}
+    return list(found.values())
 
 
 def _is_read(policy: Policy, found: Around, n: int) -> bool:
@@ -154,8 +178,7 @@ def _by_node(edges: Iterable[Edge]) -> Mapping[int, list[Edge]]:
 
 async def _learn(conn: Conn, policy: Policy, found: Around, ends: Collection[int], fresh: Fresh) -> None:
     wanted = set(ends) - found.known.keys()
-    known = {n: k for n in wanted if (k := fresh.nodes.get(n) or fresh.changed.get(n))}
-    known |= await nodes.by_id(conn, wanted - known.keys())
+    known = await fresh.learn(conn, wanted)
     words = await spoken.of(conn, [n for n, k in known.items() if policy.kind(k.kind).max_names])
     for n, k in known.items():
         silence = timedelta(days=policy.kind(k.kind).epoch_gap_days)

@@ -12,7 +12,8 @@ from scrm.identity.rules import weak
 from scrm.identity.rules.policy import Policy
 from scrm.identity.rules.solving import is_busy, is_crowded
 from scrm.identity.rules.values import Edge, Span
-from scrm.identity.store import evidence, nodes, persons
+from scrm.identity.shelf import is_calm
+from scrm.identity.store import evidence
 from scrm.identity.store.nodes import Known
 
 
@@ -60,13 +61,15 @@ async def uses(
     found = Uses(known=dict(known))
     await _learn(conn, found, devices, fresh)
     open_ones = [d for d in devices if not is_crowded(policy, found.known[d].vertex)]
-    for e in await _edges(conn, open_ones, fresh):
-        for d in {e.a, e.b} & set(open_ones):
-            found.edges[d].append(e)
+    mine = set(open_ones)
+    for e in await _edges(conn, policy, open_ones, found.known, fresh):
+        for d in (e.a, e.b):
+            if d in mine:
+                found.edges[d].append(e)
     ends = {n for edges in found.edges.values() for e in edges for n in (e.a, e.b)}
     await _learn(conn, found, ends, fresh)
     found.spans = {n: spans[n] for n in ends if n in spans}
-    found.spans |= await persons.spans_of(conn, ends - found.spans.keys())
+    found.spans |= await fresh.shelf.spans_of(conn, ends - found.spans.keys())
     state = {n: states.get(n, found.known[n].state) for n in ends}
     found.nobody = {n for n in ends if state[n] != "active" or n not in found.spans}
     return found
@@ -74,14 +77,16 @@ async def uses(
 
 async def _learn(conn: Conn, found: Uses, wanted: Iterable[int], fresh: Fresh) -> None:
     missing = set(wanted) - found.known.keys()
-    found.known |= {n: k for n in missing if (k := fresh.nodes.get(n) or fresh.changed.get(n))}
-    found.known |= await nodes.by_id(conn, missing - found.known.keys())
+    found.known |= await fresh.learn(conn, missing)
 
 
-async def _edges(conn: Conn, wanted: Collection[int], fresh: Fresh) -> list[Edge]:
-    young = set(wanted) & fresh.nodes.keys()
-    found = {e.evidence_id: e for e in fresh.edges if e.cls == "uses" and (e.a in young or e.b in young)}
-    found |= {e.evidence_id: e for e in await evidence.used(conn, set(wanted) - young)}
+async def _edges(
+    conn: Conn, policy: Policy, wanted: Collection[int], known: Mapping[int, Known], fresh: Fresh
+) -> list[Edge]:
+    shelf = fresh.shelf
+    await shelf.read(conn, [n for n in wanted if is_calm(policy, known[n])])
+    found, missing = shelf.split(wanted, "uses")
+    found |= {e.evidence_id: e for e in await evidence.used(conn, missing)}
     return list(found.values())
 
 
@@ -100,7 +105,7 @@ async def attach(
     await _learn(conn, near, seeds, fresh)
     # What hangs on a crowded one is nobody's, as before: it is not looked at again, nor where nothing hangs.
     told = {n for n in seeds if _is_told(policy, near.known[n], fresh)}
-    touching = await _edges(conn, seeds - told, fresh)
+    touching = await _edges(conn, policy, seeds - told, near.known, fresh)
     await _learn(conn, near, {n for e in touching for n in (e.a, e.b)}, fresh)
     devices = {
         n

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import combinations
 from typing import Literal
+
+import structlog
 
 from scrm.db import Conn
 from scrm.identity import devices
@@ -16,11 +19,14 @@ from scrm.identity.rules.families import Tie
 from scrm.identity.rules.policy import Policy
 from scrm.identity.rules.solving import is_busy, is_crowded
 from scrm.identity.rules.values import Edge, Span, Verdict
-from scrm.identity.store import evidence, households, nodes, persons, standings
+from scrm.identity.shelf import Shelf
+from scrm.identity.store import evidence, households, standings
 from scrm.identity.store.nodes import Known
 
-#: Persons that are looked at together: a web of wrong ties beyond that is cut where it is.
-_MOST = 512
+log = structlog.get_logger()
+#: Persons that are looked at together beside those asked about, and for each of those: a web of wrong ties
+#: beyond that is cut where it is.
+_MOST, _EACH = 512, 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +48,19 @@ class Moved:
 class _Web:
     """Persons with their identifiers and what ties them."""
 
+    shelf: Shelf
     held: dict[int, list[tuple[int, Span]]] = field(default_factory=dict)
     known: dict[int, Known] = field(default_factory=dict)
     spans: dict[int, tuple[Span, ...]] = field(default_factory=dict)
     kin: dict[int, Edge] = field(default_factory=dict)
     devices: set[int] = field(default_factory=set)
     ties: dict[int, Tie] = field(default_factory=dict)
+
+    def order(self, one: tuple[int, Tie]) -> list[tuple[datetime, str, int]]:
+        """By what was tied: of two ties between the same persons the same one is needed every time."""
+        edge = self.kin.get(one[0])
+        ends = (edge.a, edge.b) if edge else (-one[0] // 8,)
+        return sorted(self.known[n].vertex.order for n in ends)
 
 
 async def project(
@@ -59,29 +72,33 @@ async def project(
     *,
     known: Mapping[int, Known],
     spans: Mapping[int, tuple[Span, ...]],
+    shelf: Shelf,
+    write: bool = True,
 ) -> Moved:
     """Households of these persons, and of all whom they have to do with.
 
     `crossing` are nodes on which too many families and devices hang since now, or no more. `known` and
-    `spans` are as they have just been written: they are not read again.
+    `spans` are as they have just been written (or would be): they are not read again.
     """
     if not seeds and not gone_evidence:
         return Moved()
-    was = await households.households_of(conn, seeds)
-    beside = {p for mine in (await households.members(conn, was.values())).values() for p in mine}
-    web = _Web(known=dict(known), spans={n: s for n, s in spans.items() if n in known})
+    was = await households.around(conn, seeds)
+    beside = set(was)
+    web = _Web(known=dict(known), spans={n: s for n, s in spans.items() if n in known}, shelf=shelf)
+    shelf.known |= known
     await _spread(conn, policy, web, set(seeds) | beside, crossing)
-    was |= await households.households_of(conn, (web.held.keys() | beside) - set(seeds))
-    ties = [t for t in web.ties.values() if t.a in web.held and t.b in web.held]
-    found = families.households(policy, _orders(policy, web), ties)
+    was |= await households.households_of(conn, web.held.keys() - beside - set(seeds))
+    ties = [t for _, t in sorted(web.ties.items(), key=web.order) if t.a in web.held and t.b in web.held]
+    found = families.households(policy, _orders(policy, web), ties, _holders(web))
     sizes: dict[int, int] = defaultdict(int)
     for h in found.of.values():
         sizes[h] += 1
     now = {p: h for p, h in found.of.items() if sizes[h] > 1}
     changed = {p: h for p, h in now.items() if was.get(p) != h}
     gone = was.keys() - now.keys()
-    await households.set_members(conn, changed, gone=gone)
-    before, after = await _judge(conn, web, found.verdicts, gone_evidence)
+    if write:
+        await households.set_members(conn, changed, gone=gone)
+    before, after = await _judge(conn, web, found.verdicts, gone_evidence, write=write)
     homes = {h for p in (*changed, *gone) for h in (was.get(p, p), now.get(p, p))}
     concerned = {p for p in (*web.held, *gone) if {was.get(p, p), now.get(p, p)} & homes}
     return Moved(
@@ -92,8 +109,13 @@ async def project(
     )
 
 
+def _holders(web: _Web) -> set[int]:
+    """Persons with an account."""
+    return {p for p, mine in web.held.items() if any(web.known[n].kind == families.ACCOUNT for n, _ in mine)}
+
+
 async def _judge(
-    conn: Conn, web: _Web, found: Mapping[int, Verdict], gone_evidence: Collection[int]
+    conn: Conn, web: _Web, found: Mapping[int, Verdict], gone_evidence: Collection[int], *, write: bool
 ) -> tuple[dict[int, Verdict], dict[int, Verdict]]:
     """What became of evidence about families: (before, now), where it differs."""
     verdicts = {
@@ -108,7 +130,8 @@ async def _judge(
     now = {i: v for i, v in verdicts.items() if v.standing != "accepted"}
     changed = {i: v for i, v in now.items() if was.get(i) != v}
     gone = was.keys() - now.keys()
-    await standings.set_standings(conn, changed, gone=gone)
+    if write:
+        await standings.set_standings(conn, changed, gone=gone)
     return {i: was[i] for i in (*changed, *gone) if i in was}, changed
 
 
@@ -116,28 +139,33 @@ async def _judge(
 async def _spread(
     conn: Conn, policy: Policy, web: _Web, seeds: Collection[int], crossing: Collection[int]
 ) -> None:
-    wanted = set(seeds)
+    wanted, shelf = set(seeds), web.shelf
     asked: set[int] = set()
-    while wanted and len(asked) < _MOST:
+    most = _MOST + _EACH * len(wanted)
+    while wanted and len(asked) < most:
         asked |= wanted
-        held = await persons.held_by(conn, wanted)
+        held = await shelf.held_by(conn, wanted)
         web.held |= held
         await _learn(conn, web, {n for mine in held.values() for n, _ in mine})
         mine = {n for nodes_of in held.values() for n, _ in nodes_of}
         open_ones = {n for n in mine if not is_crowded(policy, web.known[n].vertex)}
         busy = {n for n in open_ones if is_busy(web.known[n].vertex) and n not in crossing}
-        edges = await evidence.kin_and_used(conn, open_ones - busy)
+        await shelf.read(conn, {n for n in open_ones - busy if not is_busy(web.known[n].vertex)})
+        shelved, missing = shelf.split(open_ones - busy, "same_household", "not_same_household", "uses")
+        edges = [*shelved.values(), *await evidence.kin_and_used(conn, missing)]
         edges += await evidence.said_of_kin(conn, busy)
         await _learn(conn, web, {n for e in edges for n in (e.a, e.b)})
         met = _tie(web, [e for e in edges if e.cls != "uses"])
         met |= await _share(conn, policy, web, [e for e in edges if e.cls == "uses"])
         wanted = met - asked
+    if wanted:
+        log.warning("web of families cut", persons=len(asked), beyond=len(wanted))
 
 
 async def _learn(conn: Conn, web: _Web, wanted: Iterable[int]) -> None:
     ends = set(wanted)
-    web.known |= await nodes.by_id(conn, ends - web.known.keys())
-    web.spans |= await persons.spans_of(conn, ends - web.spans.keys())
+    web.known |= await web.shelf.learn(conn, ends - web.known.keys())
+    web.spans |= await web.shelf.spans_of(conn, ends - web.spans.keys())
 
 
 def _tie(web: _Web, edges: Iterable[Edge]) -> set[int]:
@@ -176,7 +204,8 @@ async def _share(conn: Conn, policy: Policy, web: _Web, edges: Iterable[Edge]) -
     web.devices |= found
     if not found:
         return set()
-    used = await devices.uses(conn, policy, found, Fresh(), known=web.known, spans=web.spans, states={})
+    there = Fresh(shelf=web.shelf)
+    used = await devices.uses(conn, policy, found, there, known=web.known, spans=web.spans, states={})
     met: set[int] = set()
     for d in sorted(found):
         known = web.known[d]

@@ -76,10 +76,12 @@ class _Solved:
     states: dict[int, str] = field(default_factory=dict)
     #: Whose household may be another because a device is everybody's now.
     beside: set[int] = field(default_factory=set)
+    #: Identifiers that are somebody else's since now.
+    moved: dict[int, tuple[Span, ...]] = field(default_factory=dict)
 
-    @property
-    def moved(self) -> dict[int, tuple[Span, ...]]:
-        return {n: s for n, s in self.spans.items() if self.before.get(n) != s}
+    def compare(self) -> None:
+        """Find out what moved."""
+        self.moved = {n: s for n, s in self.spans.items() if self.before.get(n) != s}
 
     @property
     def touched(self) -> set[int]:
@@ -106,26 +108,23 @@ async def project(
     `seen` are nodes the caller is going to touch afterwards: all are held in one order.
     """
     fresh = fresh or Fresh()
+    fresh.shelve()
     around, solved = await _solved(conn, policy, dirty, fresh)
     if write:
         await _place(conn, solved, around)
+        fresh.shelf.own(solved.moved)
         await _revise(conn, solved.states, fresh, seen)
+    else:
+        fresh.shelf.suppose(solved.moved)
     people = await _people(conn, dirty, solved, fresh, write=write)
     deeds = telling.persons(solved.before, solved.spans, cause)
     deeds += telling.states(solved.states, cause)
     new_owners = solved.recycled & solved.moved.keys()
     deeds += telling.recycled(new_owners, solved.spans, cause)
     deeds += await _judge(conn, solved.verdicts, dirty, solved, fresh, cause, write=write)
-    moved = homes.Moved()
-    if write:
-        known = fresh.nodes | around.known
-        seeds = await _home_seeds(conn, dirty, solved, fresh, known)
-        at_hand = {n: _with_state(k, solved.states.get(n)) for n, k in known.items()}
-        moved = await homes.project(
-            conn, policy, seeds, dirty.gone, fresh.crossing, known=at_hand, spans=solved.spans
-        )
-        deeds += telling.households(moved.before, moved.after, cause)
-        deeds += telling.holds(moved.was, moved.now, moved.was.keys() - moved.now.keys(), cause)
+    moved = await _homes(conn, policy, dirty, around, solved, fresh, write=write)
+    deeds += telling.households(moved.before, moved.after, cause)
+    deeds += telling.holds(moved.was, moved.now, moved.was.keys() - moved.now.keys(), cause)
     young = dirty.nodes <= fresh.nodes.keys()
     if not locked:
         deeds = []  # the order of the log would be anybody's
@@ -149,7 +148,8 @@ async def _solved(conn: Conn, policy: Policy, dirty: Dirty, fresh: Fresh) -> tup
     for n, known in fresh.nodes.items():
         if n not in solved.spans and not policy.kind(known.kind).place:
             solved.spans[n] = (Span(person_id=known.vertex.birth_id),)
-    solved.before = await persons.spans_of(conn, solved.spans.keys() - fresh.nodes.keys())
+    solved.before = await fresh.shelf.spans_of(conn, solved.spans.keys() - fresh.nodes.keys())
+    solved.compare()
     solved.states = _states(around, solved)
     used = {n for e in fresh.edges if e.cls == "uses" for n in (e.a, e.b)}
     young = fresh.nodes.keys() - used
@@ -159,7 +159,8 @@ async def _solved(conn: Conn, policy: Policy, dirty: Dirty, fresh: Fresh) -> tup
             conn, policy, seeds, around, fresh, spans=solved.spans, states=solved.states
         )
         missing = solved.spans.keys() - solved.before.keys() - fresh.nodes.keys()
-        solved.before |= await persons.spans_of(conn, missing)
+        solved.before |= await fresh.shelf.spans_of(conn, missing)
+        solved.compare()
         solved.beside = facets.released
     return around, solved
 
@@ -196,6 +197,30 @@ def _states(around: Around, solved: _Solved) -> dict[int, str]:
     return changed
 
 
+async def _homes(
+    conn: Conn, policy: Policy, dirty: Dirty, around: Around, solved: _Solved, fresh: Fresh, *, write: bool
+) -> homes.Moved:
+    known = fresh.shelf.known | fresh.nodes | fresh.changed | around.known
+    seeds = await _home_seeds(conn, dirty, solved, fresh, known)
+    at_hand = {n: _with_state(k, solved.states.get(n)) for n, k in known.items()}
+    moved = await homes.project(
+        conn,
+        policy,
+        seeds,
+        dirty.gone,
+        fresh.crossing,
+        known=at_hand,
+        spans=solved.spans,
+        shelf=fresh.shelf,
+        write=write,
+    )
+    if write or not moved.before:
+        return moved
+    # Of a trial only who is there already is told: whoever would be made by it has no household yet.
+    there = await persons.rows_of(conn, moved.before.keys())
+    return replace(moved, before={p: h for p, h in moved.before.items() if p in there})
+
+
 async def _home_seeds(
     conn: Conn, dirty: Dirty, solved: _Solved, fresh: Fresh, known: Mapping[int, Known]
 ) -> set[int]:
@@ -207,7 +232,7 @@ async def _home_seeds(
     mine = {n for n in mine if n in fresh.earlier or n not in known or known[n].vertex.kin}
     near = dirty.kin | dirty.devices | solved.beside | fresh.crossing
     spans = {n: solved.spans[n] for n in mine | near if n in solved.spans}
-    spans |= await persons.spans_of(conn, (mine | near) - spans.keys())
+    spans |= await fresh.shelf.spans_of(conn, (mine | near) - spans.keys())
     old = [s for n in mine for s in solved.before.get(n, ())]
     crowd = {n for n in mine & solved.generic if n not in solved.states and n not in solved.moved}
     now = [s for n, found in spans.items() if n not in crowd for s in found]
@@ -267,16 +292,17 @@ async def _people(conn: Conn, dirty: Dirty, solved: _Solved, fresh: Fresh, *, wr
     touched = solved.touched
     again = (dirty.persons | dirty.named) - fresh.nodes.keys()
     spans = {n: solved.spans[n] for n in again if n in solved.spans}
-    spans |= await persons.spans_of(conn, again - spans.keys())
+    spans |= await fresh.shelf.spans_of(conn, again - spans.keys())
     concerned = touched | {s.person_id for found in spans.values() for s in found}
     if not write:
         return touched
     young = _of_fresh(concerned, solved, fresh)
     older = concerned - young.keys()
     there = await persons.rows_of(conn, older)
-    held = young | await persons.held_by(conn, older)
-    facts = {n: _candidate(k) for n, k in fresh.nodes.items()}
-    facts |= await persons.candidates(conn, {n for mine in held.values() for n, _ in mine} - facts.keys())
+    fresh.shelf.held |= young
+    held = await fresh.shelf.held_by(conn, concerned)
+    known = await fresh.learn(conn, {n for mine in held.values() for n, _ in mine})
+    facts = {n: _candidate(k, named=k.named or n in fresh.names) for n, k in known.items()}
     rows = [row for p, mine in held.items() if (row := _row(p, mine, facts)) != there.get(p)]
     await persons.set_rows(conn, rows, gone=there.keys() - held.keys())
     single = {k.vertex.birth_id for k in fresh.nodes.values()} & {p for p, m in held.items() if len(m) == 1}
@@ -285,8 +311,8 @@ async def _people(conn: Conn, dirty: Dirty, solved: _Solved, fresh: Fresh, *, wr
 
 def _of_fresh(wanted: Iterable[int], solved: _Solved, fresh: Fresh) -> dict[int, list[tuple[int, Span]]]:
     """Persons of nobody but identifiers that this transaction made."""
-    old = {s.person_id for spans in solved.before.values() for s in spans}
-    young = set(wanted) - old
+    # Of whom such a one founded; a device that somebody older has is not all they have.
+    young = set(wanted) & {k.vertex.birth_id for k in fresh.nodes.values()}
     found: dict[int, list[tuple[int, Span]]] = defaultdict(list)
     for n, spans in solved.spans.items():
         for s in spans:
@@ -295,7 +321,7 @@ def _of_fresh(wanted: Iterable[int], solved: _Solved, fresh: Fresh) -> dict[int,
     return {p: mine for p, mine in found.items() if all(n in fresh.nodes for n, _ in mine)}
 
 
-def _candidate(known: Known) -> Node:
+def _candidate(known: Known, *, named: bool) -> Node:
     v = known.vertex
     return Node(
         node_id=v.node_id,
@@ -303,7 +329,7 @@ def _candidate(known: Known) -> Node:
         birth_id=v.birth_id,
         first_at=v.first_at,
         first_key=v.first_key,
-        named=known.named,
+        named=named,
     )
 
 

@@ -16,10 +16,12 @@ from scrm.identity.store.log import Deed
 DRY_RUN, RESOLVE, COUNT, REVERT, REINSTATE = (
     "identity_dry_run", "identity_resolve", "identity_stats", "identity_revert", "identity_reinstate",
 )  # fmt: skip
+#: What becomes of households; examples of it name persons.
+HOMES = ("home_merge", "home_split", "home_move")
 #: A change that two pieces tell is counted once, as long as so many are remembered.
 _REMEMBERED, _EXAMPLES = 2000, 12
 #: What a policy changes for people; the rest is bookkeeping.
-_TELLING = ("merge", "split", "household", "recycled", "generic_on", "generic_off")
+_TELLING = ("merge", "split", *HOMES, "recycled", "generic_on", "generic_off")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,24 +52,43 @@ class Found:
     def take(self, deeds: Iterable[Deed]) -> None:
         for deed in deeds:
             mark = hashlib.blake2s(_marked(deed).encode(), digest_size=6).hexdigest()
-            if mark in self.seen:
+            op = kind_of(deed)
+            if mark in self.seen or not op:
                 continue
             self.seen = [*self.seen, mark][-_REMEMBERED:]
-            self.counts[deed.op] += 1
-            told = sum(op == deed.op for op, _ in self.examples)
-            if deed.op in _TELLING and told < _EXAMPLES // 3:
-                self.examples.append((deed.op, _sides(deed)))
+            self.counts[op] += 1
+            told = sum(other == op for other, _ in self.examples)
+            if op in _TELLING and told < _EXAMPLES // 3:
+                self.examples.append((op, _sides(deed, op)))
+
+
+def kind_of(deed: Deed) -> str:
+    """What a change does to people; "" = nothing: a family of the same people under another number."""
+    return deed.op if deed.op != "household" else _home_kind(deed.body["before"], deed.body["after"])
+
+
+def _home_kind(before: Mapping[str, list[int]], after: Mapping[str, list[int]]) -> str:
+    """Of those who are there before and after: a merge of persons is told as that."""
+    was = {p: h for h, people in before.items() for p in people}
+    now = {p: h for h, people in after.items() for p in people if p in was}
+    pairs = {(was[p], h) for p, h in now.items()}
+    joined = len(pairs) > len({h for _, h in pairs})
+    parted = len(pairs) > len({h for h, _ in pairs})
+    if joined and parted:
+        return "home_move"
+    return "home_merge" if joined else "home_split" if parted else ""
 
 
 def _marked(deed: Deed) -> str:
-    return json.dumps([deed.op, deed.evidence_id, deed.body], sort_keys=True, default=str)
+    body = deed.body["before"] if deed.op == "household" else deed.body
+    return json.dumps([deed.op, deed.evidence_id, body], sort_keys=True, default=str)
 
 
-def _sides(deed: Deed) -> list[list[int]]:
+def _sides(deed: Deed, op: str) -> list[list[int]]:
     """Identifiers (of a household: persons) of each side before it, or the one it is about."""
     if "node" in deed.body:
         return [[int(deed.body["node"])]]
-    which = "after" if deed.op == "split" else "before"
+    which = "after" if op in ("split", "home_split") else "before"
     return [[int(n) for n in mine][:4] for mine in list(deed.body.get(which, {}).values())[:4]]
 
 

@@ -136,8 +136,10 @@ def households(before: Mapping[int, int], after: Mapping[int, int], cause: Cause
         for h in {before.get(p, p), after.get(p, p)}:
             touched[h].add(p)
     deeds, left = [], set(touched)
-    while left:
-        homes, edge = set[int](), {min(left)}
+    for first in sorted(touched):
+        if first not in left:
+            continue
+        homes, edge = set[int](), {first}
         while edge:
             homes |= edge
             people = {p for h in edge for p in touched[h]}
@@ -145,8 +147,8 @@ def households(before: Mapping[int, int], after: Mapping[int, int], cause: Cause
         left -= homes
         people = {p for h in homes for p in touched[h]}
         body = {
-            "before": _homes({p: h for p, h in before.items() if p in people}),
-            "after": _homes({p: h for p, h in after.items() if p in people}),
+            "before": _homes({p: before[p] for p in people if p in before}),
+            "after": _homes({p: after[p] for p in people if p in after}),
         }
         deeds.append(cause.deed("household", body))
     return deeds

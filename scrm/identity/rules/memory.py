@@ -13,10 +13,10 @@ from itertools import combinations
 
 from scrm.identity.rules import families, weak
 from scrm.identity.rules.epochs import seen_at
-from scrm.identity.rules.placing import Event, Place, Placer, World
+from scrm.identity.rules.placing import LENT, Event, Place, Placer, World
 from scrm.identity.rules.policy import Kind, Policy
 from scrm.identity.rules.reading import Ident, Reader, Reading, Seen
-from scrm.identity.rules.solving import crowds, is_busy, is_crowded, is_generic, solve
+from scrm.identity.rules.solving import crowds, is_busy, is_crowded, is_generic, is_plain, solve
 from scrm.identity.rules.values import Class, Edge, Origin, Said, Span, Verdict, Vertex
 
 _WEAK: Class = "uses"
@@ -43,6 +43,8 @@ class Engine:
         self.counters = Counters()
         self._reader = Reader(policy)
         self._kinds: dict[str, Kind] = {}
+        #: Silence that may mean a new owner, by kind; None = never.
+        self._silences: dict[str, timedelta | None] = {}
         self.events: list[Event] = []
         self.vertices: dict[int, Vertex] = {}
         self.edges: dict[int, Edge] = {}
@@ -53,11 +55,11 @@ class Engine:
         self._ids: dict[Ident, int] = {}
         self._rows: dict[tuple[int, int, str, str], int] = {}
         self._last = 0
-        #: Evidence by identifier, one set per class of use: persons, families, devices.
-        self._near: dict[int, set[int]] = defaultdict(set)
-        self._human: dict[int, set[int]] = defaultdict(set)
-        self._kin: dict[int, set[int]] = defaultdict(set)
-        self._used: dict[int, set[int]] = defaultdict(set)
+        #: Evidence by identifier, one list per class of use: persons, families, devices.
+        self._near: dict[int, list[int]] = defaultdict(list)
+        self._human: dict[int, list[int]] = defaultdict(list)
+        self._kin: dict[int, list[int]] = defaultdict(list)
+        self._used: dict[int, list[int]] = defaultdict(list)
         self._dirty: set[int] = set()
         self._known: set[str] = set()
         self._homes: families.Homes | None = None
@@ -74,36 +76,35 @@ class Engine:
     def _take(self, seen: Seen, reading: Reading) -> None:
         self.counters.events += 1
         nodes: dict[Ident, int] = {}
-        for ident in (*reading.actors, *reading.weak):
+        at, key, account = seen.at, seen.id, reading.account
+        for ident in (*reading.actors, *reading.weak, *([account] if account else ())):
             if ident not in nodes:
                 nodes[ident] = self._node(ident, seen, len(nodes))
-        if reading.account and reading.account not in nodes:
-            nodes[reading.account] = self._node(reading.account, seen, len(nodes))
         actors = tuple([nodes[i] for i in reading.actors])
         if reading.marks or reading.name:
-            self._spoken_of(reading, nodes, seen.at)
+            self._spoken_of(reading, nodes, at)
         for a, b, rule, strength in reading.persons:
-            self._evidence(nodes[a], nodes[b], "same_person", rule, strength, seen.at, seen.id)
+            self._evidence(nodes[a], nodes[b], "same_person", rule, strength, at, key)
         for a, b, rule, strength in reading.families:
             if b not in nodes:
                 nodes[b] = self._node(b, seen, len(nodes))
-            self._evidence(nodes[a], nodes[b], "same_household", rule, strength, seen.at, seen.id)
+            self._evidence(nodes[a], nodes[b], "same_household", rule, strength, at, key)
         devices = tuple([nodes[i] for i in reading.weak])
         for device in devices if actors else ():
-            self._evidence(device, actors[0], _WEAK, "device", 0, seen.at, seen.id)
-        account = nodes[reading.account] if reading.account else None
+            self._evidence(device, actors[0], _WEAK, "device", 0, at, key)
         self.events.append(
             Event(
-                seen.id,
-                seen.at,
+                key,
+                at,
                 seen.type,
                 seen.slot,
                 actors,
                 devices,
-                account,
+                nodes[account] if account else None,
                 reading.name,
                 seen.rep,
                 reading.blind,
+                bool(actors) and all([i.kind in LENT for i in reading.actors]),
             )
         )
 
@@ -123,19 +124,27 @@ class Engine:
             self.spans[found] = (Span(person_id=found),)
             return found
         vertex = self.vertices[found]
+        last = vertex.last_at
+        silence = self._silence(vertex.kind)
+        if at >= last and at > vertex.first_at and (silence is None or at - last <= silence):
+            vertex.last_at = at  # the common case: seen again
+            return found
         if at <= vertex.first_at and (at, _key(seen, place)) < (vertex.first_at, vertex.first_key):
             self._dirty.add(found)
             vertex.first_key = _key(seen, place)
-        if vertex.first_at <= at <= vertex.last_at and not vertex.gaps:
+        if vertex.first_at <= at <= last and not vertex.gaps:
             return found
-        silence = self._kind(ident.kind).epoch_gap_days
-        if silence:
-            self._silent(vertex, at, timedelta(days=silence))
-        elif at > vertex.last_at:
-            vertex.last_at = at
+        if silence is not None:
+            self._silent(vertex, at, silence)
         else:
             vertex.first_at = min(vertex.first_at, at)
         return found
+
+    def _silence(self, kind: str) -> timedelta | None:
+        if kind not in self._silences:
+            days = self._kind(kind).epoch_gap_days
+            self._silences[kind] = timedelta(days=days) if days else None
+        return self._silences[kind]
 
     def _silent(self, vertex: Vertex, at: datetime, silence: timedelta) -> None:
         before = vertex.gaps
@@ -196,10 +205,12 @@ class Engine:
         if known is not None:
             edge = self.edges[known]
             edge.n += 1
-            if (at, key) < (edge.first_at, edge.key) or (edge.human and at > edge.last_at):
+            older = at <= edge.first_at and (at, key) < (edge.first_at, edge.key)
+            if older or (edge.human and at > edge.last_at):
                 self._touch(edge)
-            edge.last_at = max(edge.last_at, at)
-            if (at, key) < (edge.first_at, edge.key):
+            if at > edge.last_at:
+                edge.last_at = at
+            if older:
                 edge.first_at, edge.key, edge.strength = at, key, strength
             elif cls == _WEAK or cls == "same_household":
                 self._homes = None
@@ -227,10 +238,11 @@ class Engine:
     def _place(self, ident: int) -> None:
         edge = self.edges[ident]
         index = self._index(edge.cls)
+        human = edge.human and index is self._near
         for n in (edge.a, edge.b):
-            index[n].add(ident)
-            if edge.human and index is self._near:
-                self._human[n].add(ident)
+            index[n].append(ident)
+            if human:
+                self._human[n].append(ident)
             self._count(n, edge.cls, 1)
         self._touch(edge)
 
@@ -241,7 +253,7 @@ class Engine:
         else:
             vertex.kin += more
 
-    def _index(self, cls: Class) -> dict[int, set[int]]:
+    def _index(self, cls: Class) -> dict[int, list[int]]:
         if cls in ("same_person", "not_same_person"):
             return self._near
         return self._used if cls == _WEAK else self._kin
@@ -265,8 +277,9 @@ class Engine:
         self.verdicts.pop(evidence_id, None)
         index = self._index(edge.cls)
         for n in (edge.a, edge.b):
-            index[n].discard(evidence_id)
-            self._human[n].discard(evidence_id)
+            index[n].remove(evidence_id)
+            if edge.human and index is self._near:
+                self._human[n].remove(evidence_id)
             self._count(n, edge.cls, -1)
         self._touch(edge)
         self.flush()
@@ -307,7 +320,10 @@ class Engine:
         vertex = self.vertices[n]
         if is_crowded(self.policy, vertex):
             return True
-        mine = (self.edges[i] for i in self._near.get(n, ()))
+        near = self._near.get(n, ())
+        if is_plain(self._kind(vertex.kind), vertex, len(near)):
+            return False
+        mine = (self.edges[i] for i in near)
         partners = [self.vertices[e.b if e.a == n else e.a] for e in mine if not e.human]
         return is_generic(self.policy, vertex, partners)
 
@@ -360,8 +376,13 @@ class Engine:
     def households(self) -> families.Homes:
         """Household of every person."""
         if self._homes is None:
-            self._homes = families.households(self.policy, self._orders(), self._ties())
+            holders = self._having(families.ACCOUNT)
+            self._homes = families.households(self.policy, self._orders(), self._ties(), holders)
         return self._homes
+
+    def _having(self, kind: str) -> set[int]:
+        """Persons with an identifier of the kind."""
+        return {s.person_id for n, v in self.vertices.items() if v.kind == kind for s in self.spans[n]}
 
     def _orders(self) -> dict[int, tuple[datetime, str, int]]:
         """When each person began."""
@@ -375,14 +396,15 @@ class Engine:
         return first
 
     def _ties(self) -> list[families.Tie]:
-        ties = []
-        for ids in self._kin.values():
-            for i in ids:
-                edge = self.edges[i]
-                if edge.a in self.generic or edge.b in self.generic or self._is_idle(edge):
-                    continue
-                ties.append(self._tie(edge))
-        ties = list({t.evidence_id: t for t in ties}.values())
+        kin = [self.edges[i] for i in {i for ids in self._kin.values() for i in ids}]
+        vertices = self.vertices
+        # Of two ties between the same persons the same one is needed every time.
+        kin.sort(key=lambda e: sorted((vertices[e.a].order, vertices[e.b].order)))
+        ties = [
+            self._tie(edge)
+            for edge in kin
+            if edge.a not in self.generic and edge.b not in self.generic and not self._is_idle(edge)
+        ]
         for n in sorted(self._used):
             ties += self._home_device(n)
         return ties
@@ -436,9 +458,7 @@ class Engine:
             uses={n: uses for n in self._used if (uses := self.uses(n))},
             generic=self.generic,
             public=lambda n: is_crowded(self.policy, self.vertices[n]),
-            children={
-                s.person_id for n, v in self.vertices.items() if v.kind == "learner" for s in self.spans[n]
-            },
+            children=self._having("learner"),
         )
         placer = Placer(world, self.events)
         return {e.id: placer.place(e) for e in self.events}

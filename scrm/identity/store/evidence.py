@@ -68,6 +68,13 @@ _CLASSES = sa.union_all(
     )
 )
 _KIN_AND_USED = _either(*_FAMILIES, "uses")
+_ALL = _either(*_PERSONS, *_FAMILIES, "uses")
+_PAIRS = (
+    sa.select(_e.evidence_id, _e.node_a, _e.node_b)
+    .where(_e.tenant_id == _tenant, _e.evidence_id > sa.bindparam("after"), _e.retracted_at.is_(None))
+    .order_by(_e.evidence_id)
+    .limit(sa.bindparam("most"))
+)
 #: What the rows of evidence are asked for at a time: SQLite takes 32,766 parameters.
 _AT_ONCE = 5000
 
@@ -161,18 +168,20 @@ def _counted_up(new: Any) -> dict[str, Any]:
 
 
 def _edge(row: Any) -> Edge:
+    # In the order of `_COLUMNS`; what an upsert returns has another column behind them.
+    ident, a, b, cls, rule, strength, first_at, last_at, key, n, origin, *_ = row
     return Edge(
-        evidence_id=row.evidence_id,
-        a=row.node_a,
-        b=row.node_b,
-        cls=row.cls,
-        rule=row.rule,
-        strength=row.strength,
-        first_at=row.first_at,
-        last_at=row.last_at,
-        key=row.key,
-        n=row.n,
-        origin=row.origin,
+        evidence_id=ident,
+        a=a,
+        b=b,
+        cls=cls,
+        rule=rule,
+        strength=strength,
+        first_at=first_at,
+        last_at=last_at,
+        key=key,
+        n=n,
+        origin=origin,
     )
 
 
@@ -199,6 +208,16 @@ async def used(conn: Conn, node_ids: Collection[int]) -> list[Edge]:
 
 async def kin_and_used(conn: Conn, node_ids: Collection[int]) -> list[Edge]:
     return await _touching(conn, _KIN_AND_USED, node_ids)
+
+
+async def touching(conn: Conn, node_ids: Collection[int]) -> list[Edge]:
+    """All standing evidence that touches these nodes."""
+    return await _touching(conn, _ALL, node_ids)
+
+
+async def pairs(conn: Conn, after: int, *, limit: int) -> Sequence[Any]:
+    """Who is tied to whom, however: (evidence_id, node_a, node_b) above this one, in order."""
+    return await conn.rows(_PAIRS, {"tenant": conn.tenant_id, "after": after, "most": limit})
 
 
 async def _touching(conn: Conn, stmt: Any, node_ids: Collection[int]) -> list[Edge]:
@@ -254,24 +273,25 @@ def _said_again(new: Any) -> dict[str, Any]:
     }
 
 
-async def by_ids(conn: Conn, ids: Collection[int]) -> list[Edge]:
-    """Standing rows, in order of id."""
+async def by_ids(conn: Conn, ids: Collection[int], *, hold: bool = False) -> list[Edge]:
+    """Standing rows, in order of id; `hold`: nobody else takes them back meanwhile."""
     if not ids:
         return []
     stmt = sa.select(*_COLUMNS).where(
         _e.tenant_id == conn.tenant_id, _e.evidence_id.in_(sorted(ids)), _e.retracted_at.is_(None)
     )
-    return [_edge(r) for r in await conn.rows(stmt.order_by(_e.evidence_id))]
+    stmt = stmt.order_by(_e.evidence_id)
+    return [_edge(r) for r in await conn.rows(stmt.with_for_update() if hold else stmt)]
 
 
 async def retracted(conn: Conn, ids: Collection[int]) -> list[Edge]:
-    """Rows that were retracted, in order of id."""
+    """Rows that were retracted, in order of id, held."""
     if not ids:
         return []
     stmt = sa.select(*_COLUMNS).where(
         _e.tenant_id == conn.tenant_id, _e.evidence_id.in_(sorted(ids)), _e.retracted_at.is_not(None)
     )
-    return [_edge(r) for r in await conn.rows(stmt.order_by(_e.evidence_id))]
+    return [_edge(r) for r in await conn.rows(stmt.order_by(_e.evidence_id).with_for_update())]
 
 
 async def retract(conn: Conn, ids: Collection[int], *, by: int | None, why: str, now: datetime) -> None:

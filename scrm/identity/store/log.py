@@ -15,6 +15,7 @@ from scrm.schema import identity_log
 from scrm.seal import new_id
 
 _l = identity_log.c
+_LAST = sa.select(sa.func.max(_l.log_id)).where(_l.tenant_id == sa.bindparam("tenant"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,7 @@ async def write(conn: Conn, deeds: Sequence[Deed], *, version: int, now: datetim
     """In the order given. The caller holds the lock of identity: a reader by cursor misses nothing."""
     if not deeds:
         return
-    stmt = sa.select(sa.func.max(_l.log_id)).where(_l.tenant_id == conn.tenant_id)
-    last = await conn.scalar(stmt) or 0
+    last = await conn.scalar(_LAST, {"tenant": conn.tenant_id}) or 0
     rows = []
     for deed in deeds:
         # Clocks of hosts differ: what comes later has the greater number all the same.

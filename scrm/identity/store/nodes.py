@@ -16,13 +16,15 @@ from scrm.identity.rules.values import Vertex
 from scrm.schema import node
 from scrm.seal import close, key_id_of, new_id, open_sealed
 
+#: What is opened at a time.
+_AT_ONCE = 5000
 _SHARED_SLACK = timedelta(minutes=1)
 _EPOCH, _MICRO = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _tenant: sa.BindParameter[int] = sa.bindparam("tenant")
 _b_node: sa.BindParameter[int] = sa.bindparam("b_node")
 _b_at = sa.bindparam("b_at", type_=node.c.last_at.type)
 _b_last = sa.bindparam("b_last", type_=node.c.last_at.type)
-_COLUMNS = (
+COLUMNS = (
     node.c.node_id,
     node.c.kind,
     node.c.scope,
@@ -39,10 +41,10 @@ _COLUMNS = (
 )
 
 # What settling asks for in every batch, built once: building costs more than running.
-_BY_KEY = sa.select(*_COLUMNS, node.c.value_key).where(
+_BY_KEY = sa.select(*COLUMNS, node.c.value_key).where(
     node.c.tenant_id == _tenant, node.c.value_key.in_(sa.bindparam("keys", expanding=True))
 )
-_BY_ID = sa.select(*_COLUMNS).where(
+_BY_ID = sa.select(*COLUMNS).where(
     node.c.tenant_id == _tenant, node.c.node_id.in_(sa.bindparam("nodes", expanding=True))
 )
 _CALLED = sa.select(node.c.node_id, node.c.name, node.c.avatar).where(
@@ -53,6 +55,15 @@ _HOLD = (
     .where(node.c.tenant_id == _tenant, node.c.node_id.in_(sa.bindparam("nodes", expanding=True)))
     .order_by(node.c.node_id)
     .with_for_update()
+)
+_SEALED = sa.select(node.c.node_id, node.c.value).where(
+    node.c.tenant_id == _tenant, node.c.node_id.in_(sa.bindparam("nodes", expanding=True))
+)
+_WEIGHTS = (
+    sa.select(node.c.node_id, node.c.degree, node.c.kin)
+    .where(node.c.tenant_id == _tenant, node.c.node_id > sa.bindparam("after"))
+    .order_by(node.c.node_id)
+    .limit(sa.bindparam("most"))
 )
 _THIS_NODE = sa.and_(node.c.tenant_id == _tenant, node.c.node_id == _b_node)
 _TOUCH = (
@@ -127,30 +138,32 @@ async def by_value_key(conn: Conn, keys: Collection[bytes]) -> dict[bytes, Known
     if not keys:
         return {}
     found = await conn.rows(_BY_KEY, {"tenant": conn.tenant_id, "keys": list(keys)})
-    return {r.value_key: _known(r) for r in found}
+    return {r.value_key: known(r) for r in found}
 
 
 async def by_id(conn: Conn, node_ids: Collection[int]) -> dict[int, Known]:
     if not node_ids:
         return {}
     found = await conn.rows(_BY_ID, {"tenant": conn.tenant_id, "nodes": sorted(node_ids)})
-    return {r.node_id: _known(r) for r in found}
+    return {r.node_id: known(r) for r in found}
 
 
-def _known(row: Any) -> Known:
+def known(row: Any) -> Known:
+    """A row that begins with `COLUMNS`, asked for so often that names cost too much."""
+    ident, kind, scope, birth, first, key, last, named, named_at, gaps, degree, kin, state, *_ = row
     vertex = Vertex(
-        node_id=row.node_id,
-        kind=row.kind,
-        scope=row.scope,
-        birth_id=row.birth_id,
-        first_at=row.first_at,
-        first_key=row.first_key,
-        last_at=row.last_at,
-        gaps=_gaps(row.gaps) if row.gaps != "[]" else (),
-        degree=row.degree,
-        kin=row.kin,
+        node_id=ident,
+        kind=kind,
+        scope=scope,
+        birth_id=birth,
+        first_at=first,
+        first_key=key,
+        last_at=last,
+        gaps=_gaps(gaps) if gaps != "[]" else (),
+        degree=degree,
+        kin=kin,
     )
-    return Known(vertex=vertex, named=bool(row.named), named_at=row.named_at, state=row.state)
+    return Known(vertex=vertex, named=bool(named), named_at=named_at, state=state)
 
 
 def instant(micros: int) -> datetime:
@@ -320,6 +333,26 @@ def opened_name(keys: Mapping[int, Any], row: Any) -> str:
     if row.name is None:
         return ""
     return open_sealed(keys[key_id_of(row.name)], row.name, "node", row.node_id, "name").decode()
+
+
+async def values(conn: Conn, node_ids: Collection[int]) -> dict[int, str | None]:
+    """What these identifiers are, opened; None of whom was erased."""
+    found: dict[int, str | None] = {}
+    wanted = sorted(node_ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        rows = await conn.rows(_SEALED, {"tenant": conn.tenant_id, "nodes": some})
+        keys = await conn.keys_there({key_id_of(r.value) for r in rows if r.value})
+        for r in rows:
+            key = keys.get(key_id_of(r.value)) if r.value else None
+            opened = open_sealed(key, r.value, "node", r.node_id, "value").decode() if key else None
+            found[r.node_id] = opened
+    return found
+
+
+async def weights(conn: Conn, node_id: int, *, limit: int) -> Sequence[Any]:
+    """(node_id, degree, kin) above this one, in order."""
+    return await conn.rows(_WEIGHTS, {"tenant": conn.tenant_id, "after": node_id, "most": limit})
 
 
 async def after(conn: Conn, node_id: int, *, limit: int) -> list[int]:

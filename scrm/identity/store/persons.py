@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from scrm.db import Conn
-from scrm.identity.rules import Node
 from scrm.identity.rules.values import Span
-from scrm.identity.store.nodes import opened_name
+from scrm.identity.store import corrected
+from scrm.identity.store.nodes import COLUMNS, Known, known, opened_name
 from scrm.schema import node, node_person, person, person_alias
 from scrm.seal import key_id_of
 
@@ -37,20 +37,21 @@ _TODAY = sa.select(_np.node_id, _np.person_id).where(
     _np.node_id.in_(sa.bindparam("nodes", expanding=True)),
     _np.until_at.is_(None),
 )
-_OF_PERSONS = sa.select(_np.node_id, _np.from_at, _np.until_at, _np.person_id).where(
-    _np.tenant_id == _tenant, _np.person_id.in_(sa.bindparam("persons", expanding=True))
+_OF_PERSONS = (
+    sa.select(*COLUMNS, _np.from_at, _np.until_at, _np.person_id)
+    .join(node, sa.and_(node.c.tenant_id == _np.tenant_id, node.c.node_id == _np.node_id))
+    .where(_np.tenant_id == _tenant, _np.person_id.in_(sa.bindparam("persons", expanding=True)))
 )
 _THERE = sa.select(person.c.person_id, person.c.first_at, person.c.name_node_id).where(
     person.c.tenant_id == _tenant, person.c.person_id.in_(sa.bindparam("persons", expanding=True))
 )
-_NAMED = sa.select(
-    node.c.node_id,
-    node.c.kind,
-    node.c.birth_id,
-    node.c.first_at,
-    node.c.first_key,
-    node.c.name.is_not(None).label("named"),
-).where(node.c.tenant_id == _tenant, node.c.node_id.in_(sa.bindparam("nodes", expanding=True)))
+
+_UNOWN = sa.delete(node_person).where(
+    _np.tenant_id == _tenant, _np.node_id.in_(sa.bindparam("nodes", expanding=True))
+)
+_GONE = sa.delete(person).where(
+    person.c.tenant_id == _tenant, person.c.person_id.in_(sa.bindparam("persons", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ async def nodes_of(conn: Conn, person_ids: Collection[int]) -> dict[int, int]:
 
 
 async def shown(conn: Conn, person_ids: Collection[int]) -> dict[int, Shown]:
-    """Names and avatars by person id; an unnamed person has name ""."""
+    """Names and avatars by person id; an unnamed person has name "". A colleague's correction comes first."""
     c = node.c
     stmt = (
         sa.select(person.c.person_id, c.node_id, c.name, c.avatar)
@@ -135,8 +136,13 @@ async def shown(conn: Conn, person_ids: Collection[int]) -> dict[int, Shown]:
     )
     rows = await conn.rows(stmt) if person_ids else []
     keys = await conn.keys({key_id_of(r.name) for r in rows if r.name is not None})
+    better = await corrected.names(conn, {r.person_id for r in rows})
     return {
-        r.person_id: Shown(person_id=r.person_id, name=opened_name(keys, r), avatar=r.avatar or "")
+        r.person_id: Shown(
+            person_id=r.person_id,
+            name=better.get(r.person_id) or opened_name(keys, r),
+            avatar=r.avatar or "",
+        )
         for r in rows
     }
 
@@ -174,22 +180,35 @@ def _span(row: Any) -> Span:
     return Span(person_id=row.person_id, from_at=from_at, until_at=row.until_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A node of a person, and when it was theirs."""
+
+    known: Known
+    span: Span
+
+
 async def held_by(conn: Conn, person_ids: Collection[int]) -> dict[int, list[tuple[int, Span]]]:
     """Every node these persons have or had, and when."""
+    found = await holdings(conn, person_ids)
+    return {p: [(one.known.node_id, one.span) for one in mine] for p, mine in found.items()}
+
+
+async def holdings(conn: Conn, person_ids: Collection[int]) -> dict[int, list[Held]]:
+    """The same, with what is known of each."""
     if not person_ids:
         return {}
     rows = await conn.rows(_OF_PERSONS, {"tenant": conn.tenant_id, "persons": sorted(person_ids)})
-    found: dict[int, list[tuple[int, Span]]] = defaultdict(list)
+    found: dict[int, list[Held]] = defaultdict(list)
     for r in rows:
-        found[r.person_id].append((r.node_id, _span(r)))
+        found[r.person_id].append(Held(known(r), _span(r)))
     return found
 
 
 async def set_spans(conn: Conn, changed: Mapping[int, Sequence[Span]], *, stale: Collection[int]) -> None:
     """Whose these nodes are; `stale` are those that belonged to somebody else until now."""
     if stale:
-        which = sa.and_(_np.tenant_id == conn.tenant_id, _np.node_id.in_(sorted(stale)))
-        await conn.run(sa.delete(node_person).where(which))
+        await conn.run(_UNOWN, {"tenant": conn.tenant_id, "nodes": sorted(stale)})
     rows = [
         {
             "tenant_id": conn.tenant_id,
@@ -213,36 +232,20 @@ async def set_aliases(conn: Conn, found: Mapping[int, tuple[int, int]]) -> None:
     await conn.insert_new(person_alias, rows)
 
 
-async def candidates(conn: Conn, node_ids: Collection[int]) -> dict[int, Node]:
-    """What decides who names a person."""
-    if not node_ids:
-        return {}
-    rows = await conn.rows(_NAMED, {"tenant": conn.tenant_id, "nodes": sorted(node_ids)})
-    return {
-        r.node_id: Node(
-            node_id=r.node_id,
-            kind=r.kind,
-            birth_id=r.birth_id,
-            first_at=r.first_at,
-            first_key=r.first_key,
-            named=bool(r.named),
-        )
-        for r in rows
-    }
-
-
 async def rows_of(conn: Conn, person_ids: Collection[int]) -> dict[int, Row]:
     if not person_ids:
         return {}
     found = await conn.rows(_THERE, {"tenant": conn.tenant_id, "persons": sorted(person_ids)})
-    return {r.person_id: Row(**r._mapping) for r in found}
+    return {
+        r.person_id: Row(person_id=r.person_id, first_at=r.first_at, name_node_id=r.name_node_id)
+        for r in found
+    }
 
 
 async def set_rows(conn: Conn, rows: Sequence[Row], *, gone: Collection[int]) -> None:
     """Persons that are, and those that are no more (their ids still resolve by birth)."""
     if gone:
-        which = sa.and_(person.c.tenant_id == conn.tenant_id, person.c.person_id.in_(sorted(gone)))
-        await conn.run(sa.delete(person).where(which))
+        await conn.run(_GONE, {"tenant": conn.tenant_id, "persons": sorted(gone)})
     full = [
         {
             "tenant_id": conn.tenant_id,

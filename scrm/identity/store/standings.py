@@ -16,6 +16,9 @@ _s = evidence_state.c
 _OF = sa.select(_s.evidence_id, _s.standing, _s.why, _s.by).where(
     _s.tenant_id == sa.bindparam("tenant"), _s.evidence_id.in_(sa.bindparam("ids", expanding=True))
 )
+_GONE = sa.delete(evidence_state).where(
+    _s.tenant_id == sa.bindparam("tenant"), _s.evidence_id.in_(sa.bindparam("ids", expanding=True))
+)
 _AT_ONCE = 5000
 
 
@@ -33,8 +36,7 @@ async def standings(conn: Conn, evidence_ids: Collection[int]) -> dict[int, Verd
 async def set_standings(conn: Conn, now: Mapping[int, Verdict], *, gone: Collection[int]) -> None:
     """`gone` are accepted again, or retracted."""
     if gone:
-        which = sa.and_(_s.tenant_id == conn.tenant_id, _s.evidence_id.in_(sorted(gone)))
-        await conn.run(sa.delete(evidence_state).where(which))
+        await conn.run(_GONE, {"tenant": conn.tenant_id, "ids": sorted(gone)})
     rows = [
         {
             "tenant_id": conn.tenant_id,
