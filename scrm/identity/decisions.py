@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -14,10 +14,12 @@ from scrm.identity.closure import Fresh
 from scrm.identity.preview import Preview, preview
 from scrm.identity.projecting import Changed, Dirty, project
 from scrm.identity.rules.policy import Policy
+from scrm.identity.rules.reasons import kept
 from scrm.identity.rules.solving import crowds, is_crowded
 from scrm.identity.rules.values import Edge
 from scrm.identity.store import evidence, log, nodes
 from scrm.identity.store.evidence import Which
+from scrm.identity.store.nodes import Known
 from scrm.identity.telling import Cause
 from scrm.ledger import store as ledger
 
@@ -109,7 +111,7 @@ async def apart(
 async def _decide(
     conn: Conn, a: int, b: int, cls: str, *, by: Actor, why: str, batch: str, now: datetime
 ) -> Outcome:
-    policy = await versions.current(conn)
+    policy, why = await versions.current(conn), kept(why)
     await _demand(conn, policy, a, b)
     row = {
         "node_a": min(a, b),
@@ -153,9 +155,9 @@ async def withdraw(
     conn: Conn, evidence_ids: Collection[int], *, by: Actor, why: str, now: datetime
 ) -> Outcome:
     """As if this had never been said; what was seen stays seen."""
-    edges = (await evidence.by_ids(conn, evidence_ids))[:AT_ONCE]
+    edges = (await evidence.by_ids(conn, evidence_ids, hold=True))[:AT_ONCE]
     ids = [e.evidence_id for e in edges]
-    await evidence.retract(conn, ids, by=by.staff_id, why=why, now=now)
+    await evidence.retract(conn, ids, by=by.staff_id, why=kept(why), now=now)
     return await _changed(conn, edges, "retract", by=by, why=why, now=now)
 
 
@@ -182,7 +184,7 @@ async def _changed(conn: Conn, edges: list[Edge], op: str, *, by: Actor, why: st
     if not edges:
         return Outcome()
     ids = [e.evidence_id for e in edges]
-    policy = await versions.current(conn)
+    policy, why = await versions.current(conn), kept(why)
     cause = Cause(origin=by.origin, actor_id=by.staff_id)
     deeds = [cause.deed(op, {"nodes": [e.a, e.b], "rule": e.rule, "why": why}, e.evidence_id) for e in edges]
     gone = ids if op == "retract" else []
@@ -215,7 +217,10 @@ async def settle(
 
 async def counted(conn: Conn, policy: Policy, node_ids: Collection[int]) -> Fresh:
     """Nodes as they are once their evidence is counted anew, where that is another number."""
-    known = await nodes.by_id(conn, node_ids)
+    return await recounted(conn, policy, await nodes.by_id(conn, node_ids))
+
+
+async def recounted(conn: Conn, policy: Policy, known: Mapping[int, Known]) -> Fresh:
     degree, kin = dict.fromkeys(known, 0), dict.fromkeys(known, 0)
     for n, cls, many in await evidence.classes(conn, known):
         counts = degree if crowds(cls, policy.kind(known[n].kind).merge) else kin

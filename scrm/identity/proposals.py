@@ -14,6 +14,7 @@ from scrm.identity.decisions import Actor, Outcome
 from scrm.identity.match.choosing import rank
 from scrm.identity.match.sentences import Reason
 from scrm.identity.match.store import proposals as store
+from scrm.identity.rules.reasons import kept as reason
 from scrm.shapes import from_json, to_json
 
 Cls = Literal["same_person", "same_household"]
@@ -259,7 +260,8 @@ async def reject(conn: Conn, proposal_id: int, *, by: Actor, now: datetime, why:
 
 async def ask(conn: Conn, proposal_id: int, *, by: Actor, why: str, now: datetime) -> None:
     """Somebody who may not decide asks for it: it goes to the head of the queue. Raises `Conflict`."""
-    asked: dict[str, Any] = {"decided_by": by.staff_id, "decided_why": why, "state": "open", "until_at": None}
+    asked: dict[str, Any] = {"decided_by": by.staff_id, "decided_why": reason(why)}
+    asked |= {"state": "open", "until_at": None}
     if not await store.close_one(conn, proposal_id, since=store.OPEN, rank=_ASKED, updated_at=now, **asked):
         raise Conflict("这条推荐刚刚被别人处理了。")
 
@@ -315,7 +317,7 @@ async def _claimed(
         state=state,
         decided_at=now,
         decided_by=by.staff_id,
-        decided_why=why,
+        decided_why=reason(why),
         updated_at=now,
     )
     if not won:

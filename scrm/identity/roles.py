@@ -15,6 +15,7 @@ from scrm.identity.kin import rules, store, titles
 from scrm.identity.kin.rules import Assigned, Deciding
 from scrm.identity.kin.store import Related
 from scrm.identity.relations import Heard
+from scrm.identity.rules.reasons import kept
 from scrm.seal import new_id
 
 #: Kinds of events that say who plays which part.
@@ -216,7 +217,7 @@ async def assign(
         "told_at": now,
         "origin": origin,
         "actor_id": by,
-        "why": why.strip()[:_WHY],
+        "why": kept(why.strip()[:_WHY]),
     }
     await store.assign(conn, [row])
     return role_id
@@ -238,7 +239,7 @@ async def roles_of(conn: Conn, node_ids: Collection[int], at: datetime) -> list[
 
 async def parts(conn: Conn, persons: Mapping[int, int], at: datetime) -> list[Part]:
     """The parts of a household, `persons` = person by node; who decides follows from talk and payments."""
-    rows = rules.holding(await store.assigned(conn, list(persons)), at)
+    rows = await roles_of(conn, list(persons), at)
     mine = _household(rows)
     found = [_part(r, persons[r.node_id]) for r in mine if r.node_id in persons]
     if not any(p.role == "registrant" for p in found):

@@ -251,7 +251,7 @@ class _Work:
     async def _look_again(self, older: Iterable[int]) -> None:
         """As they are now that nobody else changes them."""
         by_id = {k.node_id: self.found.met[a] for a, k in self.known.items()}
-        for n, known in (await nodes.by_id(self.conn, set(older))).items():
+        for n, known in (await self._as_they_are(set(older))).items():
             one, v = by_id[n], known.vertex
             _, last, gaps = self._seen(one, known)
             order = min((v.first_at, v.first_key), (one.at, one.key))
@@ -267,6 +267,12 @@ class _Work:
                 kin=v.kin + self.kin.get(n, 0),
             )
             self.fresh.change(known, vertex)
+
+    async def _as_they_are(self, older: set[int]) -> dict[int, Known]:
+        if self.conn.many:
+            return await nodes.by_id(self.conn, older)
+        # There is one writer: nobody can have changed them since they were met.
+        return {k.node_id: k for k in self.known.values() if k.node_id in older}
 
     async def _call(self) -> None:
         """What channels call people: the latest word wins, whichever arrives first."""

@@ -66,7 +66,10 @@ class Story:
 
 
 def story(n: int) -> Story:
-    """An owner, silence of 91 days or more, another owner; every other story hears the proof last."""
+    """An owner, silence of 91 days or more, another owner.
+
+    Every other story hears the proof last; of the rest half are heard in any order.
+    """
     rng = random.Random(n)
     proof, late = PROOFS[n // 2 % len(PROOFS)], n % 2 == 1
     phone = f"+861376420{n:04}"
@@ -102,7 +105,8 @@ def story(n: int) -> Story:
     rest = [a for a in acts if a is not proof_act]
     if n % 4 == 3:
         rng.shuffle(rest)
-    return Story(acts=tuple(acts), phone=phone, arrival=(*rest, proof_act) if late else tuple(acts))
+    heard = rng.sample(acts, len(acts)) if n % 4 == 2 else acts
+    return Story(acts=tuple(acts), phone=phone, arrival=(*rest, proof_act) if late else tuple(heard))
 
 
 STORIES = [story(n) for n in range(50)]

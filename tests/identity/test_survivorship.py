@@ -13,7 +13,9 @@ from scrm.contract import Handle, Link
 from scrm.db import Conn, Database
 from scrm.errors import BadInput, NotFound
 from scrm.identity import service as identity
+from scrm.identity import store
 from scrm.identity.survivorship import rules, service
+from scrm.identity.survivorship.correcting import clean
 from scrm.identity.survivorship.rules import Field, Value, survive
 from scrm.ledger.consent import store as consents
 from scrm.ledger.consent.rules import Entry, standing, strictest
@@ -295,3 +297,71 @@ async def test_a_family_s_consent_is_its_strictest_and_a_split_restores_each(dat
     assert together is not None
     assert together.state == "withdrawn"
     assert [e.state for e in each if e] == ["granted", "withdrawn"]
+
+
+# -- what a colleague corrects -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("field", "written", "kept"),
+    [
+        ("name", " 王莉 ", "王莉"),
+        ("gender", "女", "f"),
+        ("gender", "M", "m"),
+        ("phone", "139 1234-5678", "+8613912345678"),
+        ("phone", "+44 20 7946 0000", "+442079460000"),
+        ("birthday", "2016-05-01", "2016-05-01"),
+    ],
+)
+def test_a_corrected_value_is_kept_as_its_field_keeps_it(field: str, written: str, kept: str) -> None:
+    assert clean(field, written) == kept
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ("phone", "138****5678"),
+        ("phone", "没有"),
+        ("birthday", "2016-13-01"),
+        ("gender", "x"),
+        ("city", "长" * 81),
+    ],
+)
+def test_what_a_field_cannot_be_is_refused(field: str, written: str) -> None:
+    with pytest.raises(BadInput):
+        clean(field, written)
+
+
+async def test_a_corrected_name_is_what_the_customer_is_called_until_it_is_taken_back(
+    database: Database,
+) -> None:
+    async with database.begin(1) as conn:
+        await met(conn, USER)
+        await met(conn, WECOM, at=later(1))
+        one, other = await person_id(conn, USER), await person_id(conn, WECOM)
+        common: Any = {"by": "staff:7", "staff_id": 7}
+        await service.correct(conn, one, "name", "王莉", now=later(60), **common)
+        newest = await service.correct(conn, one, "name", "汪莉", now=later(61), **common)
+        await service.correct(conn, one, "city", "杭州", now=later(62), **common)
+        called = await store.shown(conn, [one, other])
+        await service.undo(conn, newest, by="staff:7", now=later(70))
+        then = await store.shown(conn, [one])
+
+    assert [called[one].name, called[other].name] == ["汪莉", "子涵妈妈"]
+    assert then[one].name == "王莉"
+
+
+async def test_a_corrected_name_goes_with_its_identifier(database: Database) -> None:
+    """Of a number that changed hands the first owner's correction stays with the first owner."""
+    async with database.begin(1) as conn:
+        await met(conn, PHONE)
+        first, np, later_id = await person_id(conn, PHONE), node_person.c, new_id()
+        await service.correct(conn, first, "name", "王莉", by="x", staff_id=7, now=later(10))
+        which = (np.tenant_id == 1, np.node_id == await node_id(conn, PHONE))
+        await conn.run(sa.update(node_person).where(*which).values(until_at=later(500)))
+        again = {"node_id": await node_id(conn, PHONE), "from_at": later(500), "person_id": later_id}
+        await conn.insert(node_person, [{"tenant_id": 1, **again}])
+        await conn.insert(
+            person, [{"tenant_id": 1, "person_id": later_id, "first_at": later(500), "version": 1}]
+        )
+        called = await store.shown(conn, [first, later_id])
+
+    assert (called[first].name, called[later_id].name) == ("王莉", "")

@@ -28,12 +28,6 @@ def same_in_any_order(policy: Policy, events: Sequence[Event], *, shuffles: int,
     return same
 
 
-def same_when_repeated(policy: Policy, events: Sequence[Event]) -> bool:
-    """A stream of which a part arrives twice."""
-    twice = fed(policy, [*events, *events[: len(events) // 2]])
-    return partition(assigned(twice)) == partition(assigned(fed(policy, events)))
-
-
 def undone(policy: Policy, events: Sequence[Event], *, links: int, seed: int = 1) -> int:
     """How many of so many wrong links by hand, taken back after half of the stream came upon them, leave
     nothing behind.

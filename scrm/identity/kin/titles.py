@@ -26,14 +26,6 @@ RELATIONS: Mapping[str, str] = {
     "other": "家人",
     "referrer": "由人介绍",
 }
-#: The same seen from the other side.
-INVERSE: Mapping[str, str] = {
-    "parent": "child",
-    "child": "parent",
-    "grandparent": "grandchild",
-    "grandchild": "grandparent",
-    "guardian": "child",
-}
 #: By who said so, then by where it stands.
 REASONS: Mapping[str, str] = {
     "rep": "同事确认",

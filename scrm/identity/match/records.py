@@ -41,7 +41,6 @@ class Record:
     masks: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
-    cities: tuple[str, ...] = ()
     reps: tuple[str, ...] = ()
     household: str = ""
     #: (kind, scope, value) of identifiers a person has only so many of.

@@ -27,7 +27,7 @@ _TRAITS: Mapping[str, str] = {
     "grade": "grade", "birthday": "birthday", "birthdate": "birthday",
     "child": "child", "childname": "child", "kid": "child", "kidname": "child", "studentname": "child",
 }  # fmt: skip
-_SEX: Mapping[str, str] = {
+SEXES: Mapping[str, str] = {
     "m": "m", "male": "m", "男": "m", "1": "m", "f": "f", "female": "f", "女": "f", "2": "f",
 }  # fmt: skip
 _WOMAN, _MAN = re.compile(r"妈|奶奶|姥姥|外婆|母"), re.compile(r"爸|爷爷|姥爷|外公|父")
@@ -96,7 +96,7 @@ def of_trait(name: str, value: object) -> tuple[str, str, Said] | None:
     if not field or not text:
         return None
     if field == "gender":
-        sex = _SEX.get(text.lower())
+        sex = SEXES.get(text.lower())
         return ("gender", sex, "api") if sex else None
     return ("name", text, "nickname") if field == "nickname" else (field, text, "api")
 

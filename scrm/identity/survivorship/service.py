@@ -7,24 +7,23 @@ from datetime import datetime, timedelta
 
 from scrm import facts
 from scrm.db import Conn
-from scrm.errors import BadInput, NotFound
+from scrm.errors import NotFound
 from scrm.identity import store as persons
 from scrm.identity.explain import store as explained
 from scrm.identity.explain.rules import Opened
+from scrm.identity.rules.reasons import kept
 from scrm.identity.store import Interval
-from scrm.identity.survivorship import rules, store
+from scrm.identity.store.corrected import KIND, OURS
+from scrm.identity.survivorship import correcting, rules, store
 from scrm.identity.survivorship.rules import Field, Said, Value
-from scrm.identity.survivorship.words import FIELDS
 from scrm.ledger.consent import rules as consent
 from scrm.ledger.consent import store as consents
 from scrm.ledger.consent.rules import Entry
 from scrm.ledger.store import audit
 from scrm.seal import new_id
 
-#: A correction is a fact of ours: sealed with the identifier's key, and gone with it.
-KIND, _OURS = "correction", 0
 _KINDS = ("trait", "follow", KIND)
-_LONGEST, _TICK = 80, timedelta(microseconds=1)
+_TICK = timedelta(microseconds=1)
 
 
 async def shown(conn: Conn, person_id: int) -> list[Field]:
@@ -163,20 +162,17 @@ async def correct(
 ) -> int:
     """Write down what is so; the id of the correction. `node_id`: whose word it mends, else the oldest.
 
-    Raises `BadInput` for a field we do not have, `NotFound` for a person without that identifier.
+    Raises `BadInput` for a field we do not have or a value it cannot be, `NotFound` for a person without
+    that identifier.
     """
-    text = value.strip()
-    if field not in FIELDS:
-        raise BadInput("没有这个字段。")
-    if not text or len(text) > _LONGEST:
-        raise BadInput(f"内容不能为空，最多 {_LONGEST} 个字。")
+    text = correcting.clean(field, value)
     mine = {s.node_id for s in await persons.intervals(conn, person_id) if s.until_at is None}
     if not mine or (node_id is not None and node_id not in mine):
         raise NotFound
     met = await store.met(conn, mine)
     on = node_id or min(met.values(), key=lambda m: (m.first_at, m.node_id)).node_id
     ident = new_id()
-    body = {"field": field, "value": text, "by": staff_id, "why": why.strip()[:200]}
+    body = {"field": field, "value": text, "by": staff_id, "why": kept(why.strip()[:200])}
     await facts.put_all(conn, [_fact(ident, on, body, now)])
     await audit(conn, by, "person.corrected", now=now, subject=f"person:{person_id}", fields=[field])
     return ident
@@ -184,7 +180,7 @@ async def correct(
 
 async def undo(conn: Conn, correction_id: int, *, by: str, now: datetime) -> int:
     """Take a correction back; the identifier it hung on. Raises `NotFound`; twice is once."""
-    known = await facts.get(conn, _OURS, KIND, str(correction_id))
+    known = await facts.get(conn, OURS, KIND, str(correction_id))
     if known is None or known.node_id is None:
         raise NotFound
     if known.gone_at is None:
@@ -202,7 +198,7 @@ def _fact(
 ) -> facts.Said:
     rank = int(at.timestamp() * 1_000_000)
     return facts.Said(
-        account_id=_OURS, kind=KIND, key=str(ident), body=body, rank=rank, at=at, gone=gone, node_id=node_id
+        account_id=OURS, kind=KIND, key=str(ident), body=body, rank=rank, at=at, gone=gone, node_id=node_id
     )
 
 

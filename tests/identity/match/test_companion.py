@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scrm.bench.identity.chances import shape
 from scrm.bench.identity.generate import generate
 from scrm.bench.identity.ours import decide
-from scrm.bench.identity.proposed import proposals_on
 from scrm.errors import BadConfig
 from scrm.identity import policies
 from scrm.identity.match import scoring
@@ -23,6 +22,7 @@ from scrm.identity.match.model import columns, fitted
 from scrm.identity.match.proposing import find
 from scrm.identity.match.records import Record, alludes, mask_of, masks, near, of_names
 from scrm.identity.match.scoring import Scored
+from tests.identity.match.proposed import proposals_on
 
 POLICY = policies.read(Path("config/identity.yaml"))
 NAMES = [f"{s}{g}{h}" for s in "王李张刘陈" for g in "国秀建桂志文玉晓" for h in "芳敏静丽强伟磊军洋勇"]

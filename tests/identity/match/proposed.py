@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from scrm.bench.identity.metrics import clusters
 from scrm.bench.identity.values import Stream
-from scrm.identity.match import scoring
 from scrm.identity.match.proposing import Proposed, find
-from scrm.identity.match.stream import records_of
 from scrm.identity.rules.placing import Place
 from scrm.identity.rules.policy import Policy
+from tests.identity.match.stream import records_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +26,6 @@ class Figures:
     largest: int
     families: int
     family_precision: float
-
-
-def installed() -> bool:
-    """Whether the extra is there; without it there is nothing to measure."""
-    return scoring.installed()
 
 
 def proposals_on(policy: Policy, stream: Stream, places: Mapping[str, Place]) -> Figures:
