@@ -41,6 +41,7 @@ class Settings:
     asr_url: str
     asr_key: str = field(repr=False)
     return_wait_s: int
+    propose_hour: int
     quiet_hours: str
     business_hours: str
     marketing_per_day: int

@@ -61,8 +61,7 @@ async def draft(
         raise BadInput("请选择在职继承还是离职继承。")
     if from_id == to_id:
         raise BadInput("原同事与接替同事不能是同一个人。")
-    if to_id not in {s.staff_id for s in await desk.colleagues(conn, None)}:
-        raise BadInput("接替的同事已离开，或不接待客户。")
+    await _demand_taker(conn, to_id)
     chosen = [c for c in await customers_of(conn, from_id) if c.node_id in set(node_ids)]
     if not chosen:
         raise BadInput("请至少选择一位客户。")
@@ -72,6 +71,11 @@ async def draft(
         await store.add_customer(conn, one.handover_id, case.node_id, text)
     await audit(conn, by.label, "handover.drafted", now=now, subject=f"handover:{one.handover_id}")
     return one
+
+
+async def _demand_taker(conn: Conn, to_id: int) -> None:
+    if to_id not in {s.staff_id for s in await desk.colleagues(conn, None)}:
+        raise BadInput("接替的同事已离开，或不接待客户。")
 
 
 async def _around(conn: Conn, case: Case, *, now: datetime) -> Around:
@@ -150,11 +154,12 @@ async def send(
 ) -> list[Moved]:
     """From now on the new rep sees the customers and the old one does not; then the platform is asked.
 
-    `accounts` are those that may do it. Raises `BadInput` when it was sent before.
+    `accounts` are those that may do it. Raises `BadInput` when it was sent before, or the new rep has left.
     """
     one = await _held(conn, handover_id)
     if one.state != "draft":
         raise BadInput("这张交接单已经发出或撤销。")
+    await _demand_taker(conn, one.to_id)  # who was there when it was drafted may have left since
     listed = await store.customers(conn, handover_id)
     nodes = await _everything_of(conn, [c.node_id for c in listed])
     moved: dict[int, list[Moved]] = {c.node_id: [] for c in listed}
@@ -276,8 +281,9 @@ async def standings(conn: Conn, one: Handover) -> list[Standing]:
         if c.deed_id is not None and c.deed_id not in known:
             known[c.deed_id] = await asked.get(conn, c.deed_id)
         deed = known.get(c.deed_id or 0)
-        stands = _stands(one.state, c.barrier, deed, await _names_of(conn, nodes[c.node_id]))
-        words = deed.error if deed and stands == "failed" else ""
+        names = await _names_of(conn, nodes[c.node_id])
+        stands = _stands(one.state, c.barrier, deed, names)
+        words = rules.refusal(deed.result, names) or deed.error if deed and stands == "failed" else ""
         found.append(Standing(customer=c, outcome=stands, words=words))
     return found
 

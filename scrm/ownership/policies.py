@@ -14,8 +14,6 @@ from scrm.ownership.rules.values import KINDS, WHOLE
 from scrm.shapes import load, read_yaml, to_json
 
 FILE = "ownership.yaml"
-#: The policy of the release; every version after it is somebody's.
-SHIPPED = 1
 
 
 def read(path: Path) -> Policy:

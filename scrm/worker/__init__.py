@@ -30,6 +30,8 @@ from scrm.worker.fetching import Fetching
 from scrm.worker.following import Following
 from scrm.worker.hearing import Hearing, Listen
 from scrm.worker.hinting import Hinting
+from scrm.worker.nightly import KIND as NIGHTLY
+from scrm.worker.nightly import Nightly
 from scrm.worker.polling import Polling
 from scrm.worker.pooling import KIND as POOL
 from scrm.worker.pooling import Pooling
@@ -80,6 +82,7 @@ class Worker:
         manners: Manners | None = None,
         listen: Listen | None = None,
         media_max_mb: int = 20,
+        propose_hour: int = -1,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -113,6 +116,7 @@ class Worker:
         )
         self._hearing = Hearing(premises, listen)
         self._pooling = Pooling(premises)
+        self._nightly = Nightly(premises, hour=propose_hour)
         self.errands = Errands(
             premises,
             {
@@ -123,6 +127,7 @@ class Worker:
                 "work": Working(premises, KINDS),
                 "adjudicate": Adjudicating(premises),
                 POOL: self._pooling,
+                NIGHTLY: self._nightly,
                 hints.KIND: Hinting(premises),
                 aftermath.KIND: Turning(premises),
                 "transcribe": self._hearing,
@@ -207,6 +212,7 @@ class Worker:
         await make_way(self._db, self._directory, tenant_id)
         await self._following.begin(tenant_id)
         await self._pooling.begin(tenant_id)
+        await self._nightly.begin(tenant_id)
         await self._following.watch(tenant_id)
         await self._hearing.look(tenant_id)
         return 0

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from scrm.accounts.service import Plugged, connector
 from scrm.contract import Account
@@ -18,6 +19,7 @@ from scrm.ownership.handing import Standing
 from scrm.ownership.rules import handover as rules
 from scrm.ownership.store import handover as store
 from scrm.ownership.store.handover import Handover
+from scrm.schema import staff as members
 from scrm.staff import store as staff
 from scrm.staff.rules import Scope
 from scrm.timeline.store import conversations
@@ -153,6 +155,19 @@ async def test_the_new_rep_sees_them_at_once_and_the_old_one_no_longer(shop: Mar
     assert await seen_by(shop, "wang", WMB)  # who was not chosen stays
     with pytest.raises(BadInput, match="已经发出"):
         await sent(shop, one)
+
+
+async def test_nobody_is_handed_to_who_left_after_it_was_drafted(shop: Market) -> None:
+    await customers(shop)
+    one = await drafted(shop)
+    async with shop.db.begin(1) as conn:
+        left = sa.update(members).where(members.c.tenant_id == 1, members.c.staff_id == await shop.rep("li"))
+        await conn.run(left.values(state="gone"))
+
+    with pytest.raises(BadInput, match="已离开"):
+        await sent(shop, one)
+
+    assert await seen_by(shop, "wang")
 
 
 async def test_the_platform_is_asked_after_the_time_to_undo(shop: Market) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,7 +10,6 @@ from scrm.ownership.rules.judging import first_contact, shown
 from scrm.ownership.rules.policy import Fraud
 from scrm.ownership.rules.values import Claim
 
-_DAY = timedelta(days=1)
 #: Message ids of the catalogues.
 SIGNALS: Mapping[str, str] = {
     "before_contact": "报备在我方首次接触（{contact}）之前 {minutes} 分钟内才提交，可能是得知后抢报。",
@@ -66,8 +65,3 @@ def signals(claim: Claim, around: Around, policy: Fraud) -> list[Signal]:
 
 def _counted(code: str, count: int, limit: int) -> Signal:
     return Signal(code=code, facts={"count": str(count), "limit": str(limit)})
-
-
-def within_a_day(claim: Claim, others: Iterable[Claim]) -> list[Claim]:
-    """Those of them, this one included, that came in the day up to it."""
-    return [c for c in others if claim.at - _DAY < c.at <= claim.at]

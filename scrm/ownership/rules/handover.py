@@ -122,11 +122,19 @@ def outcome(
         return state
     if deed_state is None:
         return barrier or "none"
-    told = result.get("customers")
-    words = [str(told[c]) for c in customers if c in told] if isinstance(told, Mapping) else []
-    if words:
+    if words := _words(result, customers):
         return next((_SAID.get(w, "failed") for w in words), "failed")
     return {"asked": "asked", "calling": "waiting", "waiting": "waiting"}.get(deed_state, "failed")
+
+
+def refusal(result: Mapping[str, Any], customers: Collection[str]) -> str:
+    """Why the platform did not even begin, in its own words; "" = it did not say."""
+    return next((w for w in _words(result, customers) if w not in _SAID), "")
+
+
+def _words(result: Mapping[str, Any], customers: Collection[str]) -> list[str]:
+    told = result.get("customers")
+    return [str(told[c]) for c in customers if c in told] if isinstance(told, Mapping) else []
 
 
 def sentence(key: str, say: Callable[[str], str] = str) -> str:

@@ -67,6 +67,17 @@ async def open_of(conn: Conn, deal_id: int) -> Appeal | None:
     return await _opened(conn, row) if row else None
 
 
+async def running(conn: Conn, *, limit: int, overdue_at: datetime | None = None) -> list[Appeal]:
+    """Open ones by their clock, what is most urgent first; with `overdue_at` only those late by then."""
+    c = appeal.c
+    stmt = sa.select(appeal).where(c.tenant_id == conn.tenant_id, c.state == "open")
+    if overdue_at is not None:
+        stmt = stmt.where(c.due_at < overdue_at)
+    return [
+        await _opened(conn, r) for r in await conn.rows(stmt.order_by(c.due_at, c.appeal_id).limit(limit))
+    ]
+
+
 async def late(conn: Conn, *, now: datetime, limit: int) -> list[int]:
     """Open ones past their time that nobody above was told of, the longest first."""
     c = appeal.c
