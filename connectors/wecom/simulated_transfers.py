@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,8 @@ from connectors.wecom.simulated_books import Books
 
 #: The real platform's wait, which the demo and the tests may shorten.
 TAKES_S = 24 * 3600
-AT_ONCE, PER_90_DAYS = 100, 2
+#: In 90 days a customer of a member who stays is handed over twice.
+AT_ONCE, PER_90_DAYS, DAYS_90_S = 100, 2, 90 * 86_400
 DONE, WAITING, REFUSED, FULL = 1, 2, 3, 4
 
 
@@ -22,6 +23,7 @@ class Transfer:
     giver: str
     taker: str
     at: float
+    resigned: bool = False
     status: int = WAITING
     done_at: int = 0
 
@@ -67,9 +69,9 @@ class Transfers:
             raise Fault(40058, "bad external_userid")
         if resigned and giver not in self.office.resigned:
             raise Fault(40097, "not resigned")
-        return {"customer": [self._one(str(who), giver, taker) for who in asked]}
+        return {"customer": [self._one(str(who), giver, taker, resigned) for who in asked]}
 
-    def _one(self, external: str, giver: str, taker: str) -> dict[str, object]:
+    def _one(self, external: str, giver: str, taker: str, resigned: bool) -> dict[str, object]:
         try:
             persona = self.office.person(external)
         except Fault as fault:
@@ -80,9 +82,16 @@ class Transfers:
             code = 84084
         elif any(t.status == WAITING for t in mine):
             code = 40100
+        elif not resigned and self._often(mine):
+            code = 40128
         if not code:
-            self.all.append(Transfer(persona=persona, giver=giver, taker=taker, at=self.office.world.time()))
+            at = self.office.world.time()
+            self.all.append(Transfer(persona=persona, giver=giver, taker=taker, at=at, resigned=resigned))
         return {"external_userid": external, "errcode": code}
+
+    def _often(self, mine: Sequence[Transfer]) -> bool:
+        since = self.office.world.time() - DAYS_90_S
+        return sum(t.status == DONE and not t.resigned and t.at > since for t in mine) >= PER_90_DAYS
 
     def _result(self, ask: Ask) -> Answer:
         self.settle()

@@ -173,6 +173,19 @@ async def lines(conn: Conn, order_ids: Collection[int]) -> dict[int, list[Line]]
     return found
 
 
+async def coupons(conn: Conn, node_ids: Collection[int]) -> set[str]:
+    """Codes that standing orders of these buyers used."""
+    c = order.c
+    stmt = sa.select(c.coupon).where(
+        c.tenant_id == conn.tenant_id,
+        c.buyer_id.in_(sorted(node_ids)),
+        c.coupon != "",
+        c.status != "cancelled",
+    )
+    rows = await conn.rows(stmt.distinct().order_by(c.coupon).limit(200)) if node_ids else []
+    return {r.coupon for r in rows}
+
+
 async def put_refund(conn: Conn, row: Mapping[str, Any]) -> None:
     full = {"tenant_id": conn.tenant_id, "refund_id": new_id(), **row}
     await conn.upsert(refund, [full], key=["tenant_id", "account_id", "number"], change=_REFUND)

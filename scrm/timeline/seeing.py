@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from scrm.db import Conn
 from scrm.identity import service as identity
 from scrm.identity import store
@@ -19,3 +21,9 @@ async def sees_family(conn: Conn, scope: Scope, person_id: int) -> bool:
     if await conversations.visible_persons(conn, scope, [person_id]):
         return True
     return bool(await conversations.visible_persons(conn, scope, await identity.family(conn, person_id)))
+
+
+async def answers_some(conn: Conn, scope: Scope, node_ids: Collection[int]) -> bool:
+    """Whether one of the conversations of these is the reader's, or they have none (a learner)."""
+    mine = await conversations.visible_of_nodes(conn, scope, list(node_ids))
+    return bool(mine) or not await conversations.of_nodes(conn, list(node_ids))

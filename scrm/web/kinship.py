@@ -99,10 +99,14 @@ class Value:
     text: str
     source: str
     href: str = ""
+    #: Of a colleague's correction: who and why, and what takes it back.
+    note: str = ""
+    undo: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldView:
+    name: str
     title: str
     shown: Value
     others: tuple[Value, ...] = ()
@@ -119,6 +123,26 @@ class MemberView:
     parts: tuple[PartView, ...] = ()
     talks: tuple[TalkLink, ...] = ()
     fields: tuple[FieldView, ...] = ()
+    #: The reader may correct what is known of them.
+    may: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectView:
+    """One field of one member, what is said of it, and the form that says better."""
+
+    home: str
+    back: str
+    member: str
+    name: str
+    field: str
+    #: (value, title) of every field.
+    fields: tuple[tuple[str, str], ...]
+    known: FieldView | None = None
+    #: What was written before something was wrong with it, and what.
+    value: str = ""
+    why: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ DONE: Mapping[str, tuple[str, str]] = {
     "later": ("好的，7 天后再提醒。", ""),
     "role": ("角色已更改。", "role"),
     "role_back": ("已改回，按事件记录的角色为准。", ""),
+    "corrected": ("已更正，以后以你写的为准。", "correction"),
     "withdraw": ("已撤回这条证据。", "reinstate"),
     "reinstate": ("已恢复这条证据。", "withdraw"),
     "undone": ("已撤销，一切如前。", ""),

@@ -83,6 +83,8 @@ ROWS = tuple(
         due_at=NOW if sort == "appeal" else None,
         hours=3,
         overdue=sort == "changed",
+        asker="李敏",
+        frozen=80_000,
     )
     for sort in ("appeal", "changed", "approval", "settled")
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +57,9 @@ async def busy(desk: Office) -> dict[str, str]:
     talks = (await desk.api("GET", "/conversations", token="machine-admin")).json()["items"]
     person = next(t["person_id"] for t in talks if t["id"] == cid)
     other = next(t["person_id"] for t in talks if t["person_id"] != person)
+    said = {"field": "city", "value": "杭州"}
+    mended = await desk.api("POST", f"/persons/{person}/corrections", token="machine-admin", json=said)
+    owned["correction_id"] = mended.json()["correction_id"]
     return {"conversation_id": cid, "id": person, "other_id": other, "q": "多少钱", **owned}
 
 
@@ -188,9 +192,11 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
         "/commission/pay": {"deal_id": values.get("deal_id", "")},
         "/identity/link": {"a": values["id"], "b": values["other_id"], "kind": "household"},
         "/identity/unlink": {"a": values["id"], "b": values["other_id"], "kind": "household"},
+        "/persons/{id}/corrections": {"field": "grade", "value": "三年级", "why": "她说的"},
     }.get(endpoint.path, {})
     more = {"json": body, "headers": {"Idempotency-Key": endpoint.path}} if endpoint.method == "POST" else {}
     path = endpoint.path.replace("{id}", values["id"]).replace("{account}", "oa-b")
+    path = path.replace("{correction}", values.get("correction_id", "x"))
     return await desk.api(endpoint.method, path, token="machine-admin", params=queries, **more)
 
 
@@ -207,7 +213,7 @@ async def test_answers_are_what_the_document_promises(desk: Office, busy: dict[s
 
 async def test_refusals_are_problem_details(desk: Office) -> None:
     for endpoint in ENDPOINTS:
-        path = endpoint.path.replace("{id}", "x").replace("{account}", "oa-b")
+        path = re.sub(r"\{(id|correction)\}", "x", endpoint.path).replace("{account}", "oa-b")
         problem = schema_of(endpoint, "default", "application/problem+json")
         answers = {
             401: await desk.api(endpoint.method, path),

@@ -11,11 +11,11 @@ from scrm.contract import Handle, Link
 from scrm.db import utcnow
 from scrm.identity import service as identity
 from scrm.identity import store
-from scrm.identity.erasing import erase
 from scrm.identity.service import Sighting
 from scrm.identity.survivorship import service as survivorship
 from scrm.ledger import store as ledger
 from scrm.seal import new_id
+from scrm.timeline.erasing import erase
 from tests.web.office import APP_ID, Office, Reply
 
 #: What is behind these doors is tested on both engines.
@@ -149,6 +149,23 @@ async def test_what_somebody_may_not_see_they_neither_read_nor_decide(
     assert await person(desk, openid(FATHER)) == father
 
 
+@pytest.mark.parametrize("verb", ["link", "unlink"])
+async def test_of_a_family_a_colleague_has_part_in_one_rep_decides_nothing(desk: Office, verb: str) -> None:
+    await desk.hear("oa-a", MOTHER, "你好")
+    assert (await desk.push("rep", await desk.cid("oa-a"), "您好")).status == 201
+    await desk.hear("oa-b", FATHER, "在吗")
+    assert (await desk.push("other", await desk.cid("oa-b"), "在的")).status == 201
+    mother, father = await person(desk, openid(MOTHER)), await person(desk, openid(FATHER))
+    assert (await decide(desk, "link", "machine-admin", a=mother, b=father, kind="household")).status == 201
+    assert (await desk.api("GET", f"/households/{father}/timeline", token="rep")).status == 200
+
+    refused = [(await decide(desk, verb, who, a=mother, b=father)).status for who in ("rep", "other")]
+
+    assert refused == [403, 403]
+    assert await person(desk, openid(MOTHER)) != await person(desk, openid(FATHER))
+    assert (await decide(desk, verb, "machine-admin", a=mother, b=father)).status == 201
+
+
 async def test_the_log_is_read_on_by_cursor_and_names_nothing_in_the_clear(
     desk: Office, pair: tuple[str, str]
 ) -> None:
@@ -189,3 +206,27 @@ async def test_somebody_erased_is_shown_as_erased(desk: Office, pair: tuple[str,
     assert shown["fields"] == []
     assert "已清除的手机" in explained["sentence"]
     assert NUMBER[3:] not in repr([shown, explained])
+
+
+async def test_a_correction_over_the_api_is_what_shows_until_it_is_taken_back(
+    desk: Office, pair: tuple[str, str]
+) -> None:
+    mother, _ = pair
+    said = {"field": "city", "value": "杭州", "why": "13912345678 打来说的"}
+    made = await desk.api("POST", f"/persons/{mother}/corrections", token="rep", json=said)
+    shown = (await desk.api("GET", f"/persons/{mother}", token="rep")).json()["fields"]
+    strange = await desk.api("POST", f"/persons/{mother}/corrections", token="other", json=said)
+    wrong = await desk.api(
+        "POST", f"/persons/{mother}/corrections", token="rep", json={**said, "field": "shoe_size"}
+    )
+    ident = made.json()["correction_id"]
+    theirs = await desk.api("POST", f"/corrections/{ident}/undo", token="other")
+    machine = await desk.api("POST", f"/corrections/{ident}/undo", token="machine-admin")
+    after = (await desk.api("GET", f"/persons/{mother}", token="rep")).json()["fields"]
+
+    (city,) = [f["shown"] for f in shown if f["name"] == "city"]
+    assert (made.status, made.json()["person_id"]) == (201, mother)
+    assert (city["value"], city["source"], city["correction_id"]) == ("杭州", "human", ident)
+    assert city["why"] == "139****5678 打来说的"
+    assert [strange.status, wrong.status, theirs.status, machine.status] == [404, 400, 404, 200]
+    assert [f for f in after if f["name"] == "city"] == []

@@ -5,16 +5,21 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from scrm.app import TENANT
+from scrm.contract import Handle
 from scrm.db import utcnow
+from scrm.identity import service as identity
 from scrm.ledger import store as ledger
 from scrm.ownership import deciding, service
 from scrm.ownership.rules import money
 from scrm.ownership.store import appeals, claims, deals, rulings
 from scrm.ownership.store.claims import Draft
+from scrm.schema import appeal
 from scrm.seal import new_id
-from tests.web.office import Office, Page
+from scrm.timeline.store import conversations
+from tests.web.office import APP_ID, Office, Page
 
 #: Rulings and their ledger are tested on both.
 ENGINES = ["sqlite"]
@@ -25,9 +30,7 @@ CUSTOMER = "oCustomerOfRep00000000000001"
 async def sold(desk: Office, *claimants: str, customer: str = CUSTOMER, number: str = "D1") -> str:
     """A deal of `rep`'s customer, claimed by these labels a day apart; the public id of the deal."""
     await desk.hear("oa-a", customer, "你们的课多少钱？")
-    cid = await desk.cid("oa-a")
-    await desk.push("rep", cid, "您好，我来介绍")
-    node_id, now = await desk.node_of(cid), utcnow()
+    node_id, now = await answered(desk, customer), utcnow()
     for n, label in enumerate(claimants):
         at = now - timedelta(days=len(claimants) - n, hours=1)
         await claimed(desk, node_id, label, at)
@@ -40,6 +43,17 @@ async def sold(desk: Office, *claimants: str, customer: str = CUSTOMER, number: 
         await deals.put(conn, deal)
         await service.judge(conn, deal, "deal", now=now)
     return desk.public("deal", deal.deal_id)
+
+
+async def answered(desk: Office, customer: str) -> int:
+    """`rep` says something to the customer; the identifier they talk by."""
+    async with desk.service.house.db.read(TENANT) as conn:
+        handle = Handle(kind="wechat_openid", scope=APP_ID, value=customer)
+        node_id = await identity.find(conn, handle)
+        assert node_id is not None
+        (talk,) = await conversations.of_nodes(conn, [node_id])
+    await desk.push("rep", desk.public("conversation", talk.conversation_id), "您好，我来介绍")
+    return node_id
 
 
 async def claimed(desk: Office, node_id: int, label: str, at: datetime) -> None:
@@ -89,6 +103,14 @@ async def appealed(desk: Office, who: str, public: str) -> None:
     assert (answer.status, answer.where) == (303, f"/rulings/{public}")
 
 
+async def forgotten(desk: Office, public: str, *, hours: int) -> None:
+    """Nobody decided the appeal about this deal, and its time ran out so long ago."""
+    which = sa.and_(appeal.c.tenant_id == TENANT, appeal.c.deal_id == desk.private("deal", public))
+    past = utcnow() - timedelta(hours=hours, minutes=1)
+    async with desk.service.house.db.begin(TENANT) as conn:
+        await conn.run(sa.update(appeal).where(which).values(due_at=past))
+
+
 async def test_both_sides_stand_beside_each_other_with_the_rule_that_decides(desk: Office) -> None:
     deal = await sold(desk, rep(desk, "rep"), rep(desk, "peer"))
 
@@ -126,6 +148,28 @@ async def test_an_appeal_freezes_waits_with_its_clock_and_is_upheld(desk: Office
     async with desk.service.house.db.read(TENANT) as conn:
         actions = [e.action for e in await ledger.entries(conn, limit=50)]
     assert {"appeal.raised", "ruling.appeal", "ruling.read"} <= set(actions)
+
+
+async def test_overdue_appeals_stand_first_with_how_long_whose_and_what_they_freeze(desk: Office) -> None:
+    fresh = await sold(desk, rep(desk, "rep"), rep(desk, "peer"), number="D1")
+    await appealed(desk, "peer", fresh)
+    late = await sold(desk, rep(desk, "rep"), rep(desk, "peer"), number="D2")
+    await appealed(desk, "peer", late)
+    none = await see(desk, "lead", "/lead/ownership?tab=late")
+    await forgotten(desk, late, hours=5)
+
+    page = await see(desk, "lead", "/lead/ownership")
+    only = await see(desk, "compliance", "/lead/ownership?tab=late")
+    other_tab = await see(desk, "lead", "/lead/ownership?tab=all")
+
+    assert "没有超时的申诉" in none.text
+    assert "1 条申诉超时" not in none.text
+    hrefs = [h for h in page.values("a", "href") if h.startswith("/lead/ownership/")]
+    assert hrefs == [f"/lead/ownership/{late}", f"/lead/ownership/{fresh}"]
+    for said in ("1 条申诉超时", "已超时 5 小时", "员工peer 申诉", "冻结佣金 ¥800"):
+        assert said in page.text, said
+    assert [h for h in only.values("a", "href") if h.startswith("/lead/ownership/")] == hrefs[:1]
+    assert "1 条申诉超时" in other_tab.text
 
 
 async def test_an_appeal_is_dismissed_and_everything_stays(desk: Office) -> None:
@@ -204,6 +248,24 @@ async def test_a_decision_on_an_older_ruling_is_refused(desk: Office) -> None:
 
     assert late.status == 400
     assert "已有新的判定" in late.text
+
+
+async def test_a_ruling_of_another_deal_is_not_decided_by_way_of_ones_own(desk: Office) -> None:
+    theirs = await paid_and_changed(desk)
+    mine = await sold(desk, rep(desk, "rep"), customer="oCustomerOfRep00000000000002", number="D2")
+    form = {
+        "ruling": ruling_in(await see(desk, "lead", f"/lead/ownership/{theirs}")),
+        "what": "agree",
+        "why": WHY,
+    }
+
+    answer = await desk.ask("POST", f"/lead/ownership/{mine}", who="lead", data=form)
+
+    assert answer.status == 400
+    assert await awarded(desk, theirs) == {rep(desk, "rep"): 80_000}
+    # By its own address it is decided.
+    assert (await desk.ask("POST", f"/lead/ownership/{theirs}", who="lead", data=form)).status == 303
+    assert await awarded(desk, theirs) == {rep(desk, "peer"): 80_000}
 
 
 async def test_a_rep_sees_their_own_money_and_nobody_else_s(desk: Office) -> None:

@@ -14,9 +14,10 @@ from scrm.app import ROUTES, TENANT
 from scrm.contract import Handle, Media
 from scrm.db import utcnow
 from scrm.errors import BadConfig
-from scrm.identity import proposals, reworking
+from scrm.identity import proposals, reworking, store
 from scrm.identity import service as identity
 from scrm.identity.service import Sighting
+from scrm.identity.survivorship import service as survivorship
 from scrm.ownership import service as ownership
 from scrm.ownership.store import deals, pool
 from scrm.ownership.store import handover as handovers
@@ -74,6 +75,8 @@ AUDIENCE = {
     "GET /households/{id}/roles": "talk",
     "POST /households/{id}/roles": "talk",
     "POST /households/{id}/evidence": "talk",
+    "GET /households/{id}/fields": "talk",
+    "POST /households/{id}/fields": "talk",
     "POST /households/undo": "talk",
     "POST /s/c/{cid}/send": "talk",
     "POST /s/c/{cid}/sent": "talk",
@@ -182,6 +185,8 @@ AUDIENCE = {
     "GET /api/v1/nodes": "data",
     "GET /api/v1/identity/why": "data",
     "POST /api/v1/identity/link": "say",
+    "POST /api/v1/persons/{id}/corrections": "say",
+    "POST /api/v1/corrections/{correction}/undo": "say",
     "POST /api/v1/identity/unlink": "say",
     "GET /api/v1/identity/changes": "operate",
     "GET /api/v1/search": "data",
@@ -268,6 +273,7 @@ async def customer_of_rep(desk: Office) -> dict[str, str]:
         "{handover}": await handover_of(desk),
         "{proposal}": await proposal_of(desk, node_id),
         "{job}": await job_of(desk),
+        "{correction}": await correction_of(desk, node_id),
         "{version}": "1",
         "{id}": persons[0]["id"],
     }
@@ -318,6 +324,14 @@ async def proposal_of(desk: Office, node_id: int) -> str:
     return desk.public("proposal", one.proposal_id)
 
 
+async def correction_of(desk: Office, node_id: int) -> str:
+    """What a colleague knows better about this customer."""
+    async with desk.service.house.db.begin(TENANT) as conn:
+        (one,) = (await store.persons_of(conn, [node_id])).values()
+        ident = await survivorship.correct(conn, one, "city", "杭州", by="x", staff_id=None, now=utcnow())
+    return desk.public("correction", ident)
+
+
 async def job_of(desk: Office) -> str:
     """Something that was taken back in bulk."""
     async with desk.service.house.db.begin(TENANT) as conn:
@@ -345,7 +359,7 @@ def outcome(answer: Reply) -> str:
 def expected(route: Route, who: str, audience: str) -> str:
     if who not in LET_IN[audience]:
         return "forbidden"
-    named = ("{cid}", "{chat}", "{id}", "{mid}", "{deal}", "/suggestions")
+    named = ("{cid}", "{chat}", "{id}", "{mid}", "{deal}", "{correction}", "/suggestions")
     every_case = audience == "judges" and who == "compliance"
     personal = any(name in route.path for name in named) and not every_case
     return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"

@@ -457,7 +457,7 @@ SPEAKERS = (
     "identity/explain/catalogue.py",
     "identity/kin/titles.py",
     "identity/roles.py",
-    "identity/survivorship/service.py",
+    "identity/survivorship/correcting.py",
     "identity/survivorship/words.py",
     "web/family/household.py",
     "web/family/kinfolk.py",
@@ -468,6 +468,7 @@ SPEAKERS = (
     "web/family/owning.py",
     "web/family/rules.py",
     "web/family/acts.py",
+    "web/family/correcting.py",
     "web/undone.py",
     "web/api/owning.py",
 )

@@ -9,10 +9,13 @@ from typing import Literal
 from aiohttp import web
 
 from scrm.db import Conn, utcnow
-from scrm.errors import BadInput, NotFound
+from scrm.errors import BadInput, Forbidden, NotFound
 from scrm.identity import decisions, looking
+from scrm.identity import service as families
+from scrm.identity import store as identity
 from scrm.identity.decisions import Actor, Outcome
-from scrm.staff.rules import Policy
+from scrm.staff.rules import Policy, scope
+from scrm.timeline.store import conversations
 from scrm.web.after import follow
 from scrm.web.api.endpoint import Act, Endpoint, body_of
 from scrm.web.api.identity import subject
@@ -90,7 +93,19 @@ async def _pair(conn: Conn, request: web.Request, wanted: DecideIn) -> tuple[int
         if node_id is None:
             raise NotFound("这个人没有可以用来判断身份的标识。")
         found.append(node_id)
+    await _demand_all(conn, request, found)
     return found[0], found[1]
+
+
+async def _demand_all(conn: Conn, request: web.Request, node_ids: Sequence[int]) -> None:
+    """As on the screens: whoever sees a family need not answer for all of it."""
+    nodes = set(node_ids)
+    for person_id in sorted(set((await identity.persons_of(conn, node_ids)).values())):
+        nodes |= set((await families.household(conn, person_id)).owners)
+    theirs = await conversations.of_nodes(conn, sorted(nodes))
+    seen = await conversations.visible_of_nodes(conn, scope(actor(request)), sorted(nodes))
+    if len(seen) < len(theirs):
+        raise Forbidden("这家里还有别的同事跟进的客户，请让主管来处理。")
 
 
 async def told(conn: Conn, request: web.Request, done: Outcome) -> Decided:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scrm.web.api import (
+    correcting,
     deciding,
     deeds,
     earning,
@@ -29,4 +30,5 @@ ENDPOINTS: Sequence[Endpoint] = (
     *finding.ENDPOINTS,
     *identity.ENDPOINTS,
     *deciding.ENDPOINTS,
+    *correcting.ENDPOINTS,
 )

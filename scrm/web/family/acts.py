@@ -19,6 +19,7 @@ from scrm.identity.proposals import Proposal
 from scrm.ledger.store import audit
 from scrm.web.after import follow, tell
 from scrm.web.family import rules
+from scrm.web.family.correcting import take_back
 from scrm.web.family.kinfolk import HIDDEN, answers_for, folk, home_of
 from scrm.web.family.members import assign
 from scrm.web.family.sheet import may_decide
@@ -193,7 +194,7 @@ async def _answers(desk: Reading, person_ids: set[int]) -> bool:
 
 # -- undo --------------------------------------------------------------------------------------------------
 async def undo(request: web.Request) -> web.Response:
-    """What the last page offered: `what` is match | role | withdraw | reinstate, `id` of what."""
+    """What the last page offered: what: match | role | withdraw | reinstate | correction."""
 
     async def act(desk: Reading, form: Form) -> Done:
         what, public = form.get("what", ""), form.get("id", "")
@@ -205,6 +206,8 @@ async def undo(request: web.Request) -> web.Response:
             await _turn(desk, _ident(desk, "evidence", public), "withdraw", "", members=None)
         elif what == "reinstate":
             await _turn(desk, _ident(desk, "evidence", public), "reinstate", "", members=None)
+        elif what == "correction":
+            await take_back(desk, public)
         else:
             raise BadInput
         return "undone", ""

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from scrm.db import utcnow
 from scrm.staff.rules import Policy
-from scrm.web.family import acts
+from scrm.web.family import acts, correcting
 from scrm.web.family.household import household
 from scrm.web.family.kinfolk import folk, home_of, path_of
 from scrm.web.family.members import roles_view
@@ -74,5 +74,7 @@ ROUTES = (
     _route("POST", "{id}/match", acts.match),
     _route("GET", "{id}/roles", parts),
     _route("POST", "{id}/roles", acts.role),
+    _route("GET", "{id}/fields", correcting.ask),
+    _route("POST", "{id}/fields", correcting.correct),
     _route("POST", "{id}/evidence", acts.evidence),
 )

@@ -43,6 +43,11 @@ class Person:
     account_id: int | None
     spans: tuple[Interval, ...]
 
+    @property
+    def reachable(self) -> bool:
+        """The reader talks with them, or nobody does."""
+        return bool(self.talks) or self.account_id is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folk:

@@ -12,6 +12,7 @@ from scrm.identity.store import persons
 from scrm.identity.survivorship import service as survivorship
 from scrm.identity.survivorship.rules import Field, Value
 from scrm.identity.survivorship.words import FIELDS, SOURCES
+from scrm.staff import store as staff
 from scrm.staff.rules import masked
 from scrm.web.family.kinfolk import Folk, Person, folk, path_of
 from scrm.web.kinship import FieldView, MemberView, PartView, RolesView, TalkLink
@@ -28,6 +29,7 @@ async def members(desk: Reading, known: Folk, *, fields: bool) -> tuple[MemberVi
     met = await persons.rows_of(desk.conn, ids)
     said = await survivorship.of_persons(desk.conn, ids) if fields else {}
     door = door_of(desk, known)
+    who = await correctors(desk, [f for found in said.values() for f in found])
     return tuple(
         MemberView(
             id=p.key,
@@ -36,7 +38,8 @@ async def members(desk: Reading, known: Folk, *, fields: bool) -> tuple[MemberVi
             first_at=met[p.person_id].first_at if p.person_id in met else None,
             parts=tuple(_part(desk, part) for part in p.parts),
             talks=_talks(desk, p),
-            fields=tuple(_field(desk, f, door) for f in said.get(p.person_id, ())),
+            fields=tuple(field_view(desk, f, door, who, may=p.reachable) for f in said.get(p.person_id, ())),
+            may=fields and p.reachable,
         )
         for p in known.people
     )
@@ -79,24 +82,38 @@ def _talks(desk: Reading, person: Person) -> tuple[TalkLink, ...]:
     )
 
 
-def _field(desk: Reading, one: Field, door: str) -> FieldView:
+async def correctors(desk: Reading, fields: Sequence[Field]) -> dict[int, str]:
+    """The names of those whose corrections these are."""
+    said = [v for f in fields for v in (f.shown, *f.others)]
+    ids = sorted({v.staff_id for v in said if v.staff_id is not None})
+    return {i: m.name for i, m in (await staff.members(desk.conn, ids)).items()} if ids else {}
+
+
+def field_view(desk: Reading, one: Field, door: str, who: Mapping[int, str], *, may: bool) -> FieldView:
     return FieldView(
+        name=one.name,
         title=desk.say(FIELDS[one.name]),
-        shown=_value(desk, one.shown, door),
-        others=tuple(_value(desk, v, door) for v in one.others),
+        shown=_value(desk, one.shown, door, who, may=may),
+        others=tuple(_value(desk, v, door, who, may=may) for v in one.others),
         conflicting=one.conflicting,
     )
 
 
-def _value(desk: Reading, one: Value, door: str) -> Shown:
+def _value(desk: Reading, one: Value, door: str, who: Mapping[int, str], *, may: bool) -> Shown:
     text = one.value
     if one.field == "phone":
         text = masked(desk.actor, text.removeprefix("+86"))
     if one.field == "gender":
         text = desk.say(_SEXES[text]) if text in _SEXES else text
     day = f"{one.at.astimezone(ZONE):%Y-%m-%d}"
-    href = event_href(desk, door, one.event_id)
-    return Shown(text=text, source=f"{desk.say(SOURCES[one.said])} · {day}", href=href)
+    ident = one.correction_id
+    return Shown(
+        text=text,
+        source=f"{desk.say(SOURCES[one.said])} · {day}",
+        href=event_href(desk, door, one.event_id),
+        note=" · ".join(t for t in (who.get(one.staff_id or 0, ""), one.why) if t),
+        undo=desk.conn.vault.public("correction", ident) if may and ident is not None else "",
+    )
 
 
 # -- changing a part ---------------------------------------------------------------------------------------

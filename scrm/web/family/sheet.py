@@ -17,6 +17,7 @@ from scrm.identity.store import persons
 from scrm.ownership import service as ownership
 from scrm.ownership.rules.booking import Ruled
 from scrm.ownership.rules.values import Ruling, claimant
+from scrm.sales import store as orders
 from scrm.staff import store as staff
 from scrm.staff.rules import scope
 from scrm.timeline.rules import Talk
@@ -100,7 +101,7 @@ async def _match(
         subline=await _subline(desk, sides, other),
         percent=one.percent,
         arguments=(*_reasons(desk, one, seen=sides.seen), *await _against(desk, one, sides, mine, other)),
-        consequences=await _consequences(desk, one, effect, [mine, other]),
+        consequences=await _consequences(desk, one, effect, [mine, other], sides),
         may=await may_decide(desk, one),
         stopped=desk.say(STOPPED.get(effect.stopped, STOPPED[""])) if effect.stopped else "",
         asked=await _asked(desk, one),
@@ -195,7 +196,9 @@ async def _against(desk: Reading, one: Proposal, sides: _Sides, mine: int, other
 
 
 # -- consequences ------------------------------------------------------------------------------------------
-async def _consequences(desk: Reading, one: Proposal, effect: Preview, pair: list[int]) -> tuple[str, ...]:
+async def _consequences(
+    desk: Reading, one: Proposal, effect: Preview, pair: list[int], sides: _Sides
+) -> tuple[str, ...]:
     everybody = {p for home in effect.homes_after.values() for p in home}
     if one.cls == "same_person":
         said = [desk.say("两边的时间线合成一条，共 {n} 条记录；谁跟进哪个会话不变。", n=effect.all.events)]
@@ -204,9 +207,16 @@ async def _consequences(desk: Reading, one: Proposal, effect: Preview, pair: lis
             desk.say("家里会有 {n} 人，时间线可以合在一起看；谁跟进哪个会话不变。", n=max(len(everybody), 2))
         ]
     said += await _money(desk, pair)
-    said.append(desk.say("优惠券按家庭限领，发过的算在一起。"))
+    said += await _coupons(desk, sides)
     said.append(desk.say("30 天内可以在这里撤销，之后在家庭页撤销。"))
     return tuple(said)
+
+
+async def _coupons(desk: Reading, sides: _Sides) -> list[str]:
+    """The same coupon on both sides was used twice by what would be one family."""
+    ours, theirs = [await orders.coupons(desk.conn, home.owners) for home in (sides.ours, sides.theirs)]
+    both = "、".join(sorted(ours & theirs)[:3])
+    return [desk.say("两边都用过优惠券 {codes}，合并后是一家用了两次。", codes=both)] if both else []
 
 
 async def _money(desk: Reading, pair: list[int]) -> list[str]:

@@ -12,7 +12,7 @@ from scrm.identity import looking
 from scrm.identity import store as identity
 from scrm.identity.explain import catalogue
 from scrm.identity.looking import Described
-from scrm.identity.reworking import Found
+from scrm.identity.reworking import HOMES, Found
 from scrm.identity.rules.policy import Kind, Policy
 from scrm.staff.rules import masked
 from scrm.web.admin.cards import say
@@ -25,7 +25,9 @@ from scrm.works import Work
 OPS = {
     "merge": "合并",
     "split": "拆分",
-    "household": "家庭变化",
+    "home_merge": "家庭合并",
+    "home_split": "家庭拆开",
+    "home_move": "家庭成员变动",
     "recycled": "号码换了主人",
     "generic_on": "变为通用值",
     "generic_off": "不再是通用值",
@@ -34,7 +36,9 @@ OPS = {
     "join": "标识合成一个人",
     "rename": "人的编号变化",
 }
-_TONES: dict[str, Tone] = {"merge": "house", "split": "warn", "generic_on": "warn"}
+_TONES: dict[str, Tone] = {
+    "merge": "house", "home_merge": "house", "split": "warn", "home_split": "warn", "generic_on": "warn",
+}  # fmt: skip
 _FIELDS = {
     "title": "名称",
     "strength": "可信度",
@@ -110,8 +114,8 @@ def _word(request: web.Request, value: object) -> str:
 async def shown(request: web.Request, conn: Conn, work: Work) -> v.DryRun:
     """As far as it has come; values only as masked as an admin sees them."""
     found = Found.of(work.place)
-    wanted = {n for op, sides in found.examples if op != "household" for side in sides for n in side}
-    persons = {p for op, sides in found.examples if op == "household" for side in sides for p in side}
+    wanted = {n for op, sides in found.examples if op not in HOMES for side in sides for n in side}
+    persons = {p for op, sides in found.examples if op in HOMES for side in sides for p in side}
     owned = await identity.nodes_of(conn, persons) if persons else {}
     first = {p: min(n for n, mine in owned.items() if mine == p) for p in set(owned.values())}
     known = await looking.described(conn, sorted({*wanted, *first.values()})[:200])
@@ -129,7 +133,7 @@ def _example(
     known: dict[int, Described],
     first: dict[int, int],
 ) -> v.Example:
-    if op == "household":
+    if op in HOMES:
         sides = [[first[p] for p in side if p in first] for side in sides]
     texts = [_nodes(request, side, known) for side in sides if side]
     text = " ｜ ".join(t for t in texts if t) or say(request, "此前各自一家")

@@ -255,12 +255,13 @@ def _asked(one: Dealing, now: datetime, say: Callable[[str], str]) -> v.Asked | 
         at=asked.at,
         due_at=asked.due_at,
         overdue=clock.is_overdue(asked.due_at, asked.state, now=now),
-        hours=hours_left(asked.due_at, now),
+        hours=hours_from(asked.due_at, now),
     )
 
 
-def hours_left(due_at: datetime, now: datetime) -> int:
-    return max(0, int((due_at - now).total_seconds() // 3600))
+def hours_from(due_at: datetime, now: datetime) -> int:
+    """Whole hours until then, or since."""
+    return int(abs((due_at - now).total_seconds()) // 3600)
 
 
 def _row(one: Ruled, named: Named) -> v.RulingRow:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from scrm.db import Conn
+from scrm.ownership import versions
 from scrm.ownership.rules import appeals as clock
 from scrm.ownership.rules import money
 from scrm.ownership.rules.booking import Ruled
@@ -15,7 +16,7 @@ from scrm.ownership.watching import signals_of
 from scrm.staff.rules import Actor, scope
 from scrm.timeline.store import conversations
 from scrm.web.lead import views as v
-from scrm.web.lead.dealing import hours_left
+from scrm.web.lead.dealing import hours_from
 from scrm.web.lead.named import Named, labels_of
 
 PAGE = 30
@@ -26,27 +27,49 @@ _APPEALS = 200
 async def waiting(
     conn: Conn, who: Actor, *, before: int | None, say: Callable[[str], str], now: datetime
 ) -> v.ListView:
-    """Appeals by their clock, then rulings that wait for a human, newest first."""
-    open_ = await _open_appeals(conn) if before is None else []
+    """Appeals by their clock, the longest overdue first, then rulings that wait for a human, newest first."""
+    open_ = await appeals.running(conn, limit=_APPEALS) if before is None else []
     page = await rulings.page(conn, before=before, limit=PAGE + 1, waiting=True)
-    asked = {a.deal_id: a for a in sorted(open_, key=lambda a: a.due_at, reverse=True)}
-    mine = {r.deal_id: r for r in page[:PAGE] if r.deal_id not in asked}
-    for deal_id in asked:
-        if (last := await rulings.last(conn, deal_id)) is not None:
-            mine[deal_id] = last
+    asked = await _of_deals(conn, open_)
+    mine = {r.deal_id: r for r in page[:PAGE] if r.deal_id not in asked} | {
+        d: r for d, (_, r) in asked.items()
+    }
+    rows = await _asked_rows(conn, who, mine, {d: a for d, (a, _) in asked.items()}, say=say, now=now)
+    more = conn.vault.public("ruling", page[PAGE - 1].ruling_id) if len(page) > PAGE else ""
+    return v.ListView(tab="waiting", rows=rows, late=sum(r.overdue for r in rows), before=more)
+
+
+async def late(conn: Conn, who: Actor, *, say: Callable[[str], str], now: datetime) -> v.ListView:
+    """Only appeals nobody decided in time, the longest overdue first."""
+    asked = await _of_deals(conn, await appeals.running(conn, limit=_APPEALS, overdue_at=now))
+    mine = {d: r for d, (_, r) in asked.items()}
+    rows = await _asked_rows(conn, who, mine, {d: a for d, (a, _) in asked.items()}, say=say, now=now)
+    return v.ListView(tab="late", rows=rows, late=len(rows))
+
+
+async def _of_deals(conn: Conn, found: Sequence[appeals.Appeal]) -> dict[int, tuple[appeals.Appeal, Ruled]]:
+    """By deal, with its newest ruling."""
+    pairs = [(a, await rulings.last(conn, a.deal_id)) for a in found]
+    return {a.deal_id: (a, last) for a, last in pairs if last is not None}
+
+
+async def _asked_rows(
+    conn: Conn,
+    who: Actor,
+    mine: Mapping[int, Ruled],
+    asked: Mapping[int, appeals.Appeal],
+    *,
+    say: Callable[[str], str],
+    now: datetime,
+) -> tuple[v.Row, ...]:
     seen = await visible(conn, who, list(mine.values()))
-    named = await Named.of(conn, {x for r in mine.values() for x in labels_of(r)}, say)
+    people = {f"rep:{a.by_id}" for a in asked.values() if a.by_id}
+    named = await Named.of(conn, {x for r in mine.values() for x in labels_of(r)} | people, say)
     rows = [
         await _row(conn, mine[d.deal_id], d, named, "/lead/ownership", asked=asked.get(d.deal_id), now=now)
         for d in seen
     ]
-    rows.sort(key=lambda r: (r.due_at is None, r.due_at or now, r.at))
-    more = conn.vault.public("ruling", page[PAGE - 1].ruling_id) if len(page) > PAGE else ""
-    return v.ListView(tab="waiting", rows=tuple(rows), before=more)
-
-
-async def _open_appeals(conn: Conn) -> list[appeals.Appeal]:
-    return await appeals.page(conn, before=None, limit=_APPEALS, state="open")
+    return tuple(sorted(rows, key=lambda r: (r.due_at is None, r.due_at or now, r.at)))
 
 
 async def rulings_of(
@@ -107,7 +130,8 @@ async def _row(
     asked: appeals.Appeal | None,
     now: datetime,
 ) -> v.Row:
-    paid = money.is_paid(await rulings.entries(conn, deal.deal_id)) if one.state == "pending" else False
+    entries = await rulings.entries(conn, deal.deal_id) if one.state == "pending" or asked else []
+    paid = money.is_paid(entries) if one.state == "pending" else False
     sort = "appeal" if asked else "settled" if one.state == "final" else "changed" if paid else "approval"
     return v.Row(
         href=f"{base}/{conn.vault.public('deal', deal.deal_id)}",
@@ -118,9 +142,18 @@ async def _row(
         winners=named.shares(one.shares),
         sort=sort,
         due_at=asked.due_at if asked else None,
-        hours=hours_left(asked.due_at, now) if asked else 0,
+        hours=hours_from(asked.due_at, now) if asked else 0,
         overdue=bool(asked and clock.is_overdue(asked.due_at, asked.state, now=now)),
+        asker=named.name(f"rep:{asked.by_id}") if asked and asked.by_id else "",
+        frozen=await _frozen(conn, deal, entries) if asked else 0,
     )
+
+
+async def _frozen(conn: Conn, deal: deals.Kept, entries: Sequence[money.Entry]) -> int:
+    """Fen that wait for the decision: the commission of the deal that is not paid yet."""
+    preset = (await versions.of(conn, deal.policy_version)).preset(deal.line)
+    paid = sum(e.amount for e in entries if e.sort == "payout" and e.account != money.CASH)
+    return max(0, money.commission(deal.amount, preset.commission_bp) - paid)
 
 
 async def suspected(conn: Conn, who: Actor, *, before: int | None, say: Callable[[str], str]) -> v.ListView:

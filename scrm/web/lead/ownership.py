@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from aiohttp import web
@@ -19,28 +20,36 @@ from scrm.web.lead import dealing, listing
 from scrm.web.lead.asking import by, cursor, deal_of, fields, saying, told
 from scrm.web.lead.dealing import Dealing
 from scrm.web.lead.named import known_as
+from scrm.web.lead.views import ListView
 from scrm.web.pages import page, see_other
 
-_TABS = ("waiting", "signals", "all")
+_TABS = ("waiting", "late", "signals", "all")
 
 
 async def listed(request: web.Request) -> web.Response:
     found, who, now, say = house(request), actor(request), utcnow(), saying(request)
     tab = request.query.get("tab", "waiting")
-    tab = tab if tab in _TABS else "waiting"
     async with found.db.read(who.tenant_id) as conn:
-        if tab == "signals":
-            before = cursor(conn, request, "claim")
-            view = await listing.suspected(conn, who, before=before, say=say)
-        elif tab == "all":
-            before = cursor(conn, request, "ruling")
-            view = await listing.rulings_of(
-                conn, who, before=before, say=say, now=now, base="/lead/ownership", tab=tab
-            )
-        else:
-            before = cursor(conn, request, "ruling")
-            view = await listing.waiting(conn, who, before=before, say=say, now=now)
+        view = await _listed(request, conn, tab if tab in _TABS else "waiting", say=say, now=now)
+        if view.tab not in ("waiting", "late") or "before" in request.query:
+            late = await listing.late(conn, who, say=say, now=now)
+            view = replace(view, late=late.late)
     return page(request, "lead/list.html", view=replace(view, done="done" in request.query))
+
+
+async def _listed(
+    request: web.Request, conn: Conn, tab: str, *, say: Callable[[str], str], now: datetime
+) -> ListView:
+    who = actor(request)
+    if tab == "late":
+        return await listing.late(conn, who, say=say, now=now)
+    if tab == "signals":
+        return await listing.suspected(conn, who, before=cursor(conn, request, "claim"), say=say)
+    before = cursor(conn, request, "ruling")
+    if tab == "all":
+        base = "/lead/ownership"
+        return await listing.rulings_of(conn, who, before=before, say=say, now=now, base=base, tab=tab)
+    return await listing.waiting(conn, who, before=before, say=say, now=now)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -78,9 +87,13 @@ async def decide(request: web.Request) -> web.Response:
                 return await _shown(request, conn, one, supposed=deciding.checked(shares), said=form)
             if what not in ("award", "agree", "keep"):
                 raise BadInput("请选择判给谁、同意还是维持。")
+            # Of this deal and no other: whether the reader may decide was asked of this one.
+            known = {conn.vault.public("ruling", r.ruling_id): r.ruling_id for r in one.history}
+            if form.get("ruling", "") not in known:
+                raise BadInput("这笔成交已有新的判定，请看过最新的再决定。")
             await deciding.decide(
                 conn,
-                conn.vault.private("ruling", form.get("ruling", "")),
+                known[form["ruling"]],
                 agree=what != "keep",
                 why=form.get("why", ""),
                 by=by(request),

@@ -64,7 +64,7 @@ class Asked:
     at: datetime
     due_at: datetime
     overdue: bool
-    #: Whole hours that are left.
+    #: Whole hours that are left, or of an overdue one have passed.
     hours: int
     state: str = "open"
     answer: str = ""
@@ -133,8 +133,12 @@ class Row:
     #: appeal | changed (paid, and somebody else would win) | approval | settled
     sort: str
     due_at: datetime | None = None
+    #: Whole hours that are left, or of an overdue one have passed.
     hours: int = 0
     overdue: bool = False
+    #: Of an appeal: who raised it, and the commission it freezes in fen.
+    asker: str = ""
+    frozen: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,7 @@ class ListView:
     tab: str
     rows: tuple[Row, ...] = ()
     signals: tuple[SignalRow, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    #: Appeals past their time, of those the reader may decide.
+    late: int = 0
     before: str = ""
     done: bool = False

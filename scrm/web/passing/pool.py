@@ -80,7 +80,7 @@ async def _rows(
         rows.append(
             v.PoolRow(
                 id=conn.vault.public("pool", e.entry_id),
-                name=(name if open_ else f"{name[:1]}**") or say("未命名客户"),
+                name=(name if open_ or not name else f"{name[:1]}**") or say("未命名客户"),
                 level=say(_LEVELS.get(e.level, e.level)),
                 why=rules.sentence(e.rule, e.facts, giver, say, warned=e.state == "warned"),
                 at=e.fell_at or e.warned_at or now,
@@ -102,7 +102,7 @@ async def _handed(conn: Conn, request: web.Request, who: Actor) -> v.PoolView:
     say = saying(request)
     return v.PoolView(
         tab="handed",
-        handed=tuple([await handed_view(conn, one, say) for one in found[:5]]),
+        handed=tuple([await handed_view(conn, one, say, to=who) for one in found[:5]]),
         before=conn.vault.public("handover", found[4].handover_id) if len(found) > 5 else "",
     )
 

@@ -10,6 +10,8 @@ from scrm.ownership import handing
 from scrm.ownership.rules import handover as rules
 from scrm.ownership.store.handover import Handover
 from scrm.staff import store as staff
+from scrm.staff.rules import Actor, scope
+from scrm.timeline.store import conversations
 from scrm.web.passing import views as v
 from scrm.web.views import Tone
 
@@ -42,9 +44,16 @@ async def handed_row(conn: Conn, one: Handover, say: Callable[[str], str]) -> v.
     )
 
 
-async def handed_view(conn: Conn, one: Handover, say: Callable[[str], str], *, fault: str = "") -> v.Handed:
+async def handed_view(
+    conn: Conn, one: Handover, say: Callable[[str], str], *, fault: str = "", to: Actor | None = None
+) -> v.Handed:
+    """`to`: only of customers this reader sees still; who hands them on reads no more of them."""
     row = await handed_row(conn, one, say)
     found = await handing.standings(conn, one)
+    if to is not None:
+        owners = await identity.persons_of(conn, [s.customer.node_id for s in found])
+        seen = await conversations.visible_persons(conn, scope(to), sorted(set(owners.values())))
+        found = [s for s in found if owners.get(s.customer.node_id) in seen]
     names = await identity.names(conn, [s.customer.node_id for s in found])
     customers = tuple(
         v.Told(
