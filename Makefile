@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 BENCH ?= receive ingest settle react flow live welcome timeline history text
-# Tests that start whole services and want the machine to themselves; the others share its cores.
-ALONE := tests/chaos tests/clients tests/e2e tests/bench
+# Tests that start whole services, each by many processes, go few at a time; those that break things want the
+# machine to themselves; all others share its cores.
+FEW := tests/clients tests/e2e tests/bench
+ALONE := tests/chaos
 # What the editable install builds or reads: when one changes, it is installed again.
 SOURCES := pyproject.toml $(wildcard hatch_build.py) \
 	$(shell find scrm/web/assets -name node_modules -prune -o -type f -print 2>/dev/null)
@@ -26,7 +28,8 @@ run: $(VENV)/.runtime $(VENV)/.app ## Start the service with your configuration,
 
 test: $(VENV)/.dev $(VENV)/.app ## Run every test, or some: ARGS="tests/playbook -k price"
 ifeq ($(filter-out -%,$(ARGS)),)
-	@$(BIN)/python -m pytest -n auto $(ARGS) $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest -n auto $(ARGS) $(FEW:%=--ignore=%) $(ALONE:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) $(FEW)
 	@$(BIN)/python -m pytest $(ARGS) $(ALONE)
 else
 	@$(BIN)/python -m pytest $(ARGS)

@@ -267,6 +267,7 @@ def _assemble(
         max_attempts=settings.max_attempts,
         effect_max_age_s=settings.effect_max_age_s,
         return_wait_s=settings.return_wait_s,
+        propose_hour=settings.propose_hour,
         manners=manners.of(settings),
         lag_alarm=timedelta(hours=settings.lag_alarm_h),
         listen=_listener(settings, wire),

@@ -130,6 +130,13 @@ async def postpone(conn: Conn, job: Due, error: str, *, at: datetime) -> None:
     )
 
 
+async def defer(conn: Conn, job: Due, *, at: datetime) -> None:
+    """Begun, and due again only then, also when its holder is longer at it than the lease."""
+    c = due.c
+    stmt = sa.update(due).where(c.tenant_id == conn.tenant_id, c.due_id == job.due_id)
+    await conn.run(stmt.values(at=at))
+
+
 async def drop(conn: Conn, job: Due) -> None:
     """Given up. Asked for meanwhile, by somebody who saw that it failed: due again at once."""
     await finish(conn, job)

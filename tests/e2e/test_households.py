@@ -167,6 +167,50 @@ async def test_an_open_household_shows_what_a_colleague_decides(home: Home) -> N
     await expect(page.locator("#household article")).to_have_count(2)
 
 
+async def test_a_field_is_corrected_in_a_sheet_and_taken_back_by_the_toast(home: Home) -> None:
+    page = await (await home.house.desk(LIN, viewport={"width": 375, "height": 800})).new_page()
+    await page.goto(await _household(home))
+
+    await page.locator(".known a", has_text="更正").first.click()
+    sheet = page.locator("#family")
+    await sheet.get_by_label("更正为").fill("林青霞")
+    await sheet.get_by_label("凭什么").fill("她在电话里说的")
+    await sheet.get_by_role("button", name="更正", exact=True).click()
+
+    await expect(page.locator("#undone")).to_contain_text("已更正")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("林青霞一家")
+    await expect(page.locator(".known").first).to_contain_text("她在电话里说的")
+    await _shot(page, "corrected")
+    await page.locator("[data-undo]").click()
+    await expect(page.locator("#undone")).to_contain_text("已撤销")
+    await expect(page.get_by_text("林青霞")).to_have_count(0)
+
+
+async def test_a_field_is_corrected_and_taken_back_without_scripts(home: Home) -> None:
+    page = await (await home.house.desk(LIN, java_script_enabled=False)).new_page()
+    where = await _household(home)
+    await page.goto(where)
+
+    await page.get_by_role("link", name="补充资料").click()
+    await page.get_by_label("哪一项").select_option("birthday")
+    await page.get_by_label("更正为").fill("去年")
+    await page.get_by_role("button", name="更正", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("生日请写成")
+    await page.get_by_label("更正为").fill("2016-05-01")
+    await page.get_by_role("button", name="更正", exact=True).click()
+
+    await page.wait_for_url(f"**{where}?done=**")
+    await expect(page.locator(".known").first).to_contain_text("2016-05-01")
+    await page.get_by_role("button", name="撤回更正").click()
+    await page.wait_for_url(f"**{where}?done=**")
+    await expect(page.get_by_text("2016-05-01")).to_have_count(0)
+
+
+async def _first_correction(page: Page, where: str) -> str:
+    await page.goto(where)
+    return await page.locator(".known a", has_text="更正").first.get_attribute("href") or ""
+
+
 async def _household(home: Home) -> str:
     found = home.house.stage.service.house
     async with found.db.read(TENANT) as conn:
@@ -216,8 +260,9 @@ async def test_every_household_page_passes_axe_wide_and_narrow_light_and_dark(ho
     where = await _household(home)
     await _seen(page, "household", where, violations, wide)
     await _seen(page, "roles", f"{where}/roles", violations, wide)
+    await _seen(page, "correct", await _first_correction(page, where), violations, wide)
 
-    assert len(violations) == 16
+    assert len(violations) == 20
     assert {k: v for k, v in violations.items() if v} == {}, dumped(violations)
     assert {k: v for k, v in wide.items() if v[0] > v[1]} == {}
 

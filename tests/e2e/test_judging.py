@@ -78,6 +78,9 @@ async def _furnish(bench: Bench) -> None:
     both, second = (lead.rep(desk, "rep"), lead.rep(desk, "peer")), "oSecond000000000000000000001"
     bench.deal = await lead.sold(desk, *both, customer=second, number="D2")
     await lead.appealed(desk, "peer", bench.deal)
+    late = await lead.sold(desk, *both, customer="oThird0000000000000000000001", number="D3")
+    await lead.appealed(desk, "peer", late)
+    await lead.forgotten(desk, late, hours=77)
     await policy.shared(desk, "account-a", "account-b", "account-c")
     text = (await policy.body(desk)).replace("max_persons: 3\n    max_names", "max_persons: 1\n    max_names")
     await policy.do(desk, "/admin/identity", body=text, what="try", version="1")
@@ -92,6 +95,7 @@ async def _furnish(bench: Bench) -> None:
     await review.ask(desk, *pairs)
     bench.pages = {
         "waiting": ("lead", "/lead/ownership"),
+        "late": ("compliance", "/lead/ownership?tab=late"),
         "signals": ("lead", "/lead/ownership?tab=signals"),
         "appealed": ("lead", f"/lead/ownership/{bench.deal}"),
         "changed": ("lead", f"/lead/ownership/{changed}"),
@@ -135,7 +139,7 @@ async def test_axe_finds_nothing_in_either_theme_narrow_or_wide_and_nothing_is_w
         )
     await bench.speak("zh_CN")
 
-    assert len(violations) == 20
+    assert len(violations) == 22
     assert {where: what for where, what in violations.items() if what} == {}
     assert {name: sizes for name, sizes in wide.items() if sizes[0] > sizes[1]} == {}
 
@@ -181,7 +185,7 @@ async def test_an_appeal_is_looked_at_and_decided_without_scripts(bench: Bench) 
     await page.get_by_label("员工peer", exact=True).fill("70")
 
     await page.get_by_role("button", name="看看会怎样").click()
-    await expect(page.get_by_text("由 员工peer 改为")).to_contain_text("员工peer 70%")
+    await expect(page.get_by_text("由 员工rep 改为")).to_contain_text("员工peer 70%")
     await page.get_by_label("理由（双方都会看到").fill("到访登记和聊天记录都能证明先接触。")
     await page.get_by_role("button", name="申诉成立").click()
 

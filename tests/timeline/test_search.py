@@ -14,6 +14,7 @@ from scrm.identity import store as identity
 from scrm.schema import conversation, event_node, search_doc
 from scrm.staff.rules import NOTHING, Scope
 from scrm.timeline import finding
+from scrm.timeline.erasing import erase
 from scrm.timeline.store import events, search
 from tests.ground import NOW, answered, entry, handle, later, node_of, said, settle
 
@@ -166,13 +167,14 @@ async def test_an_edited_message_is_found_by_what_it_says_now(database: Database
         assert (await found(conn, "九折"), await found(conn, "八折")) == ([], ["八折"])
 
 
-async def test_a_replaced_reading_and_a_forgotten_customer_are_found_no_more(database: Database) -> None:
+async def test_a_replaced_reading_and_an_erased_customer_are_found_no_more(database: Database) -> None:
     async with database.begin(1) as conn:
         await told(conn, said("旧的说法"), said("别人的话", by="ben"))
         await told(conn, said("新的说法"))
         assert (await found(conn, "旧的"), await found(conn, "新的")) == ([], ["新的说法"])
 
-        await search.forget_nodes(conn, [await node_of(conn, "anna")])
+        anna = (await identity.persons_of(conn, [await node_of(conn, "anna")])).popitem()[1]
+        await erase(conn, anna, by="staff:1", now=later(9))
 
         assert (await found(conn, "说法"), await found(conn, "的话")) == ([], ["别人的话"])
 
