@@ -9,7 +9,7 @@ from datetime import datetime
 from scrm.db import Conn
 from scrm.errors import BadInput, NotFound
 from scrm.ledger.store import audit
-from scrm.ownership import service, telling, versions
+from scrm.ownership import household, service, telling, versions
 from scrm.ownership.rules import appeals as clock
 from scrm.ownership.rules import money
 from scrm.ownership.rules.booking import Ruled, decided
@@ -76,6 +76,8 @@ async def decide(
         raise BadInput("这条判定没有待处理的申诉或审批。")
     if asked is not None and asked.by_id is not None and asked.by_id == by.staff_id:
         raise BadInput("不能处理自己提出的申诉，请交给其他主管。")
+    if f"rep:{by.staff_id}" in {*await _parties(conn, deal, ruled), *(s.by.label for s in shares)}:
+        raise BadInput("这笔成交与你有关，不能由你判定，请交给其他主管或合规同事。")
     words = clock.evidence(why)
     final = await rulings.last(conn, deal.deal_id, final=True)
     if asked is not None:
@@ -86,6 +88,14 @@ async def decide(
         return await _in_force(conn, deal, ruled, won, "appeal", words, by, now=now)
     won = checked(shares or (ruled.shares if agree else _before(final)))
     return await _in_force(conn, deal, ruled, won, "decide", words, by, now=now)
+
+
+async def _parties(conn: Conn, deal: deals.Kept, ruled: Ruled) -> set[str]:
+    """Everybody who has it, would have it, or claims it."""
+    final = await rulings.last(conn, deal.deal_id, final=True)
+    known = await household.evidence(conn, deal.nodes, at=deal.at)
+    named = {s.by.label for one in (ruled, final) if one is not None for s in one.shares}
+    return named | {r.by.label for r in ruled.rejected} | {c.by.label for c in known.claims}
 
 
 def _appealed(

@@ -12,7 +12,8 @@ from scrm.identity import decisions, rebuild, service, store, versions
 from scrm.identity.decisions import Actor, Which
 from scrm.identity.gathering import Sighting
 from scrm.identity.rules.policy import Policy
-from scrm.identity.store import log
+from scrm.identity.rules.sayings import WORDS
+from scrm.identity.store import log, reverting
 from scrm.schema import audit_entry
 from scrm.seal import new_id
 from tests.ground import CASTLE, NOW, handle, later
@@ -236,3 +237,69 @@ async def test_another_policy_says_first_what_it_would_do(database: Database) ->
 def _plain(policy: Policy) -> dict[str, dict[str, object]]:
     names = ("strength", "merge", "place", "exclusive")
     return {k.name: {name: getattr(k, name) for name in names} for k in policy.kinds.values()}
+
+
+async def test_undo_after_undo_goes_back_one_word_at_a_time(database: Database) -> None:
+    async with database.begin(1) as conn:
+        await see(conn, ANNA, BEN)
+        states = [await oracle.fingerprint(conn)]
+        done = []
+        for n, say in enumerate((link, apart, link, apart, link, link)):
+            done.append(await say(conn, ANNA, BEN, at_s=100 + n))
+            states.append(await oracle.fingerprint(conn))
+        joined = [await person(conn, ANNA) == await person(conn, BEN)]
+        for n, act in reversed(list(enumerate(done))):
+            await decisions.withdraw(conn, act.evidence_ids, by=REP, why="撤销", now=later(200))
+            assert await oracle.fingerprint(conn) == states[n]
+            joined.append(await person(conn, ANNA) == await person(conn, BEN))
+
+        assert joined == [True, True, False, True, False, True, False]
+
+
+async def test_an_undo_that_is_undone_has_every_word_stand_as_it_did(database: Database) -> None:
+    async with database.begin(1) as conn:
+        await see(conn, ANNA, BEN)
+        done = [await say(conn, ANNA, BEN, at_s=100 + n) for n, say in enumerate((link, apart, link))]
+        before = await oracle.fingerprint(conn)
+        for act in (done[2], done[1]):
+            await decisions.withdraw(conn, act.evidence_ids, by=REP, why="撤销", now=later(200))
+        for act in (done[1], done[2]):
+            await decisions.reinstate(conn, act.evidence_ids, by=REP, why="没错", now=later(201))
+
+        assert await oracle.fingerprint(conn) == before
+        assert await person(conn, ANNA) == await person(conn, BEN)
+        assert (await rebuild.some(conn, now=NOW)).deeds == ()
+
+
+async def test_a_family_s_words_are_undone_one_at_a_time(database: Database) -> None:
+    async with database.begin(1) as conn:
+        await see(conn, ANNA, BEN)
+        ends = await node(conn, ANNA), await node(conn, BEN)
+        await link(conn, ANNA, BEN, at_s=100, cls="same_household")
+        parted = await decisions.apart(
+            conn, *ends, by=REP, why="邻居", now=later(101), cls="not_same_household"
+        )
+        again = await link(conn, ANNA, BEN, at_s=102, cls="same_household")
+        sizes = [len(await service.family(conn, await person(conn, ANNA)))]
+        for act in (again, parted):
+            await decisions.withdraw(conn, act.evidence_ids, by=REP, why="撤销", now=later(200))
+            sizes.append(len(await service.family(conn, await person(conn, ANNA))))
+
+        assert sizes == [2, 1, 2]
+
+
+async def test_the_last_words_are_kept_apart_however_often_it_was_said(database: Database) -> None:
+    async with database.begin(1) as conn:
+        await see(conn, ANNA, BEN)
+        for n in range(20):
+            done = [await (apart if n % 2 else link)(conn, ANNA, BEN, at_s=100 + n)]
+        rows = await store.evidence.found(conn, Which(actor_id=7), limit=50)
+        assert len(rows) == 2 * WORDS
+        assert await person(conn, ANNA) != await person(conn, BEN)
+        await decisions.withdraw(conn, done[-1].evidence_ids, by=REP, why="撤销", now=later(200))
+        assert await person(conn, ANNA) == await person(conn, BEN)
+        back = await decisions.revert(conn, Which(rule="human.link"), by=REP, why="都错", now=later(201))
+
+        assert len(back.evidence_ids) == WORDS
+        assert await reverting.rules(conn) == ["human.apart", "human.link"]
+        assert await reverting.counted(conn, Which(actor_id=7), limit=50) == {"human.apart": WORDS - 1}

@@ -282,3 +282,56 @@ async def test_pages_are_complete_without_gap_or_double(
 async def test_nobodys_page_is_empty(database: Database) -> None:
     async with database.begin(1) as conn:
         assert await events.page(conn, [], before=None, limit=9) == []
+
+
+async def test_who_came_by_more_devices_than_one_may_have_identifiers_reads_as_one_story(
+    database: Database,
+) -> None:
+    """Devices do not count to the cap of a person: none of what they did is missing, on any page."""
+    visits = [
+        entry(said(f"{n:03}", at=later(n), handles=(handle("anna"), handle(f"d{n}", kind="device"))), f"v{n}")
+        for n in range(90)
+    ]
+    async with database.begin(1) as conn:
+        await settle(conn, *visits)
+        person = (await nodes.persons_of(conn, [await node_of(conn, "anna")])).popitem()[1]
+        spans = await nodes.intervals(conn, person)
+        anna = await node_of(conn, "anna")
+        by_device = [s for s in spans if s.node_id != anna]
+
+        assert len(by_device) == 90
+        assert await read_on(conn, by_device, limit=20) == [f"{n:03}" for n in reversed(range(90))]
+        assert await read_on(conn, by_device, limit=20, genres=("talk", "file")) == [
+            f"{n:03}" for n in reversed(range(90))
+        ]
+
+
+async def read_on(conn: Conn, spans: list[Interval], *, limit: int, **more: object) -> list[str]:
+    """Page by page to the end."""
+    shown: list[Stored] = []
+    before = None
+    while page := await events.page(conn, spans, before=before, limit=limit, **more):  # type: ignore[arg-type]
+        assert len(page) <= limit
+        shown += page
+        before = page[-1].place
+    return [e.text for e in shown]
+
+
+async def test_a_large_household_s_page_is_whole_and_in_order(database: Database) -> None:
+    """More identifiers than SQLite takes parts of one statement, whichever shelf is asked for."""
+    async with database.begin(1) as conn:
+        told = [entry(said(f"{n:02}", by=f"who{n % 12}", at=later(n)), f"h{n}") for n in range(60)]
+        await settle(conn, *told)
+        members = [await node_of(conn, f"who{n}") for n in range(12)]
+        silent = [Interval(node_id=10**6 + n, from_at=NOW, until_at=None) for n in range(1100)]
+        spans = list(silent)
+        for n, node_id in enumerate(members):
+            spans.insert(n * 95, Interval(node_id=node_id, from_at=NOW, until_at=None))
+        newest_first = [f"{n:02}" for n in reversed(range(60))]
+
+        assert await read_on(conn, spans, limit=7) == newest_first
+        assert await read_on(conn, spans, limit=7, genres=("talk", "file")) == newest_first
+        (newest,) = await events.page(conn, spans, before=None, limit=1)
+        here = newest.account_id
+        assert await read_on(conn, spans, limit=100, account_ids=[here]) == newest_first
+        assert await read_on(conn, spans, limit=100, account_ids=[here + 1]) == []

@@ -240,3 +240,21 @@ def test_hits_are_marked_where_they_stand() -> None:
     long = finding.around(finding.marked("啊" * 500 + "太贵" + "哦" * 500, "太贵"))
     assert ("太贵", True) in long
     assert sum(len(part) for part, _ in long) < 140
+
+
+async def test_a_customer_of_very_many_addresses_is_searched_in_parts(database: Database) -> None:
+    async with database.begin(1) as conn:
+        await told(conn, *(said(f"贵{n}", by=f"who{n}", at=later(n)) for n in range(8)))
+        spans = [
+            identity.Interval(node_id=10**6 + n, from_at=NOW - timedelta(days=9), until_at=None)
+            for n in range(1500)
+        ]
+        for n in range(8):
+            mine = await node_of(conn, f"who{n}")
+            spans.insert(n * 190, identity.Interval(node_id=mine, from_at=NOW, until_at=None))
+        newest_first = [f"贵{n}" for n in reversed(range(8))]
+
+        assert await found(conn, "贵", spans=spans) == newest_first
+        assert await found(conn, "贵", spans=spans, limit=3) == newest_first[:3]
+        third = (await search.page(conn, "贵", scope=ALL, spans=spans, limit=3))[-1]
+        assert await found(conn, "贵", spans=spans, before=third.search_id) == newest_first[3:]

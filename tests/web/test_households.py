@@ -333,6 +333,19 @@ async def test_merging_with_a_colleagues_customer_is_refused(desk: Office) -> No
 
 
 @pytest.mark.usefixtures("apart")
+async def test_a_no_about_a_colleagues_customer_is_refused_as_a_yes_is(desk: Office) -> None:
+    asked = await suggested(desk)
+    sheet = (await desk.ask("GET", f"{await home(desk, openid(MOTHER))}/match", who="rep")).text
+
+    done = await decide(desk, "rep", asked, "apart")
+
+    assert 'value="apart"' not in sheet
+    assert done.status == 403
+    async with desk.service.house.db.read(TENANT) as conn:
+        assert (await proposals.get(conn, desk.private("proposal", asked))).state == "open"
+
+
+@pytest.mark.usefixtures("apart")
 async def test_asking_for_a_merge_goes_to_the_head_of_the_review_queue(desk: Office) -> None:
     asked = await suggested(desk)
 
@@ -346,7 +359,7 @@ async def test_asking_for_a_merge_goes_to_the_head_of_the_review_queue(desk: Off
     assert "已经申请合并" in sheet.text
 
 
-@pytest.mark.usefixtures("apart")
+@pytest.mark.usefixtures("pair")
 async def test_only_who_decided_or_answers_for_both_sides_undoes(desk: Office) -> None:
     done = await decide(desk, "rep", await suggested(desk), "apart")
 

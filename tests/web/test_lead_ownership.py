@@ -321,3 +321,45 @@ async def test_the_pages_speak_english_too(desk: Office) -> None:
 
     assert "Accept the new ruling" in page.text
     assert "From 员工rep to 员工peer" in page.text
+
+
+@pytest.mark.parametrize("what", ["agree", "keep", "award"])
+async def test_who_has_a_part_in_a_deal_does_not_decide_it(desk: Office, what: str) -> None:
+    """The lead was first; `rep` has the money."""
+    deal = await sold(desk, rep(desk, "rep"))
+    async with desk.service.house.db.begin(TENANT) as conn:
+        await deciding.pay(conn, desk.private("deal", deal), by=deciding.By(label="cli"), now=utcnow())
+        kept = await deals.get(conn, desk.private("deal", deal))
+    assert kept is not None
+    await claimed(desk, kept.node_id, rep(desk, "lead"), utcnow() - timedelta(days=5))
+    await again(desk, deal)
+    page = await see(desk, "lead", f"/lead/ownership/{deal}")
+    assert "这笔成交与你有关" in page.text
+    assert 'value="agree"' not in page.text
+    ruling = ruling_in(await see(desk, "compliance", f"/lead/ownership/{deal}"))
+    form = {"ruling": ruling, "what": what, "why": WHY, share(desk, "lead"): "100"}
+
+    refused = await desk.ask("POST", f"/lead/ownership/{deal}", who="lead", data=form)
+
+    assert refused.status == 400
+    assert "请交给其他主管或合规同事" in refused.text
+    assert await awarded(desk, deal) == {rep(desk, "rep"): 80_000}
+    said = {"ruling_id": ruling, "agree": what != "keep", "why": WHY}
+    told = await desk.api("POST", "/rulings/decide", token="lead", json=said)
+    assert (told.status, "请交给其他主管或合规同事" in told.text) == (400, True)
+    form = {"ruling": ruling, "what": "agree", "why": WHY}
+    assert (await desk.ask("POST", f"/lead/ownership/{deal}", who="compliance", data=form)).status == 303
+    assert await awarded(desk, deal) == {rep(desk, "lead"): 80_000}
+
+
+async def test_nobody_awards_to_themselves_a_deal_they_had_no_part_in(desk: Office) -> None:
+    deal = await paid_and_changed(desk)
+    page = await see(desk, "lead", f"/lead/ownership/{deal}")
+    form = {"ruling": ruling_in(page), "what": "award", "why": WHY, "other": "lead", "other_share": "100"}
+    form |= {share(desk, who): "" for who in ("rep", "peer")}
+
+    refused = await desk.ask("POST", f"/lead/ownership/{deal}", who="lead", data=form)
+
+    assert refused.status == 400
+    assert "请交给其他主管或合规同事" in refused.text
+    assert await awarded(desk, deal) == {rep(desk, "rep"): 80_000}

@@ -206,7 +206,7 @@ class _Group:
         kept = []
         for e in edges:
             last = said.get((e.a, e.b))
-            if last is None or last is e or (not e.human and e.cls == last.cls):
+            if last is None or e.cls == last.cls:
                 kept.append(e)
             else:
                 self.verdicts[e.evidence_id] = Verdict(

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from scrm.db import Conn
+from scrm.identity.rules.sayings import words
 from scrm.identity.rules.values import Edge
 from scrm.identity.store.nodes import instant
 from scrm.schema import evidence
@@ -59,14 +60,18 @@ def _said(*classes: str) -> sa.CompoundSelect[Any]:
 
 _SAID, _SAID_OF_KIN = _said(*_PERSONS), _said(*_FAMILIES)
 _NEAR, _USED = _either(*_PERSONS), _either("uses")
-_CLASSES = sa.union_all(
-    *(
-        sa.select(mine.label("node_id"), _e["class"].label("cls"), sa.func.count().label("n"))
-        .where(_e.tenant_id == _tenant, mine.in_(_ids), _e.retracted_at.is_(None))
-        .group_by(mine, _e["class"])
-        for mine in (_e.node_a, _e.node_b)
-    )
-)
+
+
+def _counted(mine: sa.Column[Any], other: sa.Column[Any]) -> sa.Select[Any]:
+    """What a human says of a pair again and again is one piece."""
+    piece = sa.case((_HUMAN, -other), else_=_e.evidence_id)
+    many = sa.func.count(sa.distinct(piece)).label("n")
+    stmt = sa.select(mine.label("node_id"), _e["class"].label("cls"), many)
+    standing = stmt.where(_e.tenant_id == _tenant, mine.in_(_ids), _e.retracted_at.is_(None))
+    return standing.group_by(mine, _e["class"])
+
+
+_CLASSES = sa.union_all(_counted(_e.node_a, _e.node_b), _counted(_e.node_b, _e.node_a))
 _KIN_AND_USED = _either(*_FAMILIES, "uses")
 _ALL = _either(*_PERSONS, *_FAMILIES, "uses")
 _PAIRS = (
@@ -252,8 +257,20 @@ async def evidence_of(conn: Conn, node_ids: Collection[int]) -> Sequence[Any]:
 
 # -- decisions ---------------------------------------------------------------------------------------------
 async def decide(conn: Conn, row: Mapping[str, Any]) -> int:
-    """Write a human's word down, or say it again: its id."""
+    """Write a human's word down: its id. Said again while it stands it is another: each is undone alone.
+
+    Of no more than `WORDS`: after that the oldest is said anew.
+    """
     full = {"tenant_id": conn.tenant_id, "evidence_id": new_id(), **row}
+    await conn.lock(f"said:{full['node_a']}:{full['node_b']}")
+    stmt = sa.select(_e.rule, _e.last_at).where(
+        *(_e[name] == full[name] for name in ("tenant_id", "node_a", "node_b", "class")),
+        _e.rule.in_(words(row["rule"])),
+        _e.retracted_at.is_(None),
+    )
+    said = {r.rule: r.last_at for r in await conn.rows(stmt)}
+    free = [rule for rule in words(row["rule"]) if rule not in said]
+    full["rule"] = free[0] if free else min(said, key=lambda rule: (said[rule], rule))
     (kept,) = await conn.upsert(evidence, [full], _e.evidence_id, key=_KEY, change=_said_again)
     return int(kept.evidence_id)
 
@@ -327,7 +344,7 @@ async def found(conn: Conn, which: Which, *, limit: int) -> list[Edge]:
     """Standing evidence that fits, oldest first, at most `limit`."""
     c = [_e.tenant_id == conn.tenant_id, _e.retracted_at.is_(None)]
     if which.rule:
-        c.append(_e.rule == which.rule)
+        c.append(_e.rule.in_(words(which.rule)))
     if which.rule_version is not None:
         c.append(_e.rule_version == which.rule_version)
     if which.batch:

@@ -19,13 +19,16 @@ from scrm.seal import key_id_of
 
 #: From the beginning of time: an event older than the node's first belongs to the same person.
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+#: Of one person: identifiers are capped by the policy, the devices that hang on them only by how busy these
+#: may be. Eight times as much, a household, is what SQLite takes as parameters of one statement.
+_MOST = 4000
 _np = node_person.c
 _tenant: sa.BindParameter[int] = sa.bindparam("tenant")
 _INTERVALS = (
     sa.select(_np.node_id, _np.from_at, _np.until_at)
     .where(_np.tenant_id == _tenant, _np.person_id == sa.bindparam("person"))
     .order_by(_np.node_id, _np.from_at)
-    .limit(64)
+    .limit(_MOST)
 )
 _SPANS = (
     sa.select(_np.node_id, _np.from_at, _np.until_at, _np.person_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import sqlalchemy as sa
 
 from scrm.db import Conn
+from scrm.identity.rules.sayings import rule_of, words
 from scrm.identity.store.evidence import Which
 from scrm.schema import evidence, node
 
@@ -14,7 +17,7 @@ _e = evidence.c
 def _fits(conn: Conn, which: Which) -> list[sa.ColumnElement[bool]]:
     fits = [_e.tenant_id == conn.tenant_id, _e.retracted_at.is_(None)]
     if which.rule:
-        fits.append(_e.rule == which.rule)
+        fits.append(_e.rule.in_(words(which.rule)))
     if which.rule_version is not None:
         fits.append(_e.rule_version == which.rule_version)
     if which.batch:
@@ -32,13 +35,16 @@ async def counted(conn: Conn, which: Which, *, limit: int) -> dict[str, int]:
     """Standing evidence that fits, by rule; looks at no more than `limit` rows."""
     some = sa.select(_e.rule).where(*_fits(conn, which)).limit(limit).subquery()
     stmt = sa.select(some.c.rule, sa.func.count().label("n")).group_by(some.c.rule).order_by(some.c.rule)
-    return {r.rule: r.n for r in await conn.rows(stmt)}
+    found: Counter[str] = Counter()
+    for r in await conn.rows(stmt):
+        found[rule_of(r.rule)] += r.n
+    return dict(found)
 
 
 async def rules(conn: Conn) -> list[str]:
     """Every rule that ever said something."""
     stmt = sa.select(_e.rule).where(_e.tenant_id == conn.tenant_id).distinct().order_by(_e.rule).limit(500)
-    return [r.rule for r in await conn.rows(stmt)]
+    return sorted({rule_of(r.rule) for r in await conn.rows(stmt)})
 
 
 async def taken_back(conn: Conn, mark: str, *, limit: int) -> list[int]:

@@ -58,7 +58,9 @@ _RECALLED = sa.select(event.c.recalls).where(
     event.c.recalls.in_(sa.bindparam("keys", expanding=True)),
 )
 _n = event_node.c
-_NEVER = datetime.max.replace(tzinfo=UTC)
+_EVER, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+#: Identifiers in one statement: SQLite joins no more than 500 parts, one for each and each shelf.
+_AT_ONCE = 64
 _PLACE = sa.tuple_(
     sa.bindparam("at", type_=_n.at.type),
     sa.bindparam("seq", type_=_n.seq.type),
@@ -184,14 +186,40 @@ async def page(
     genres: Collection[Genre] = (),
 ) -> list[Stored]:
     """Newest first, at most `limit`: the merge of each node's index range within its interval."""
-    if not nodes:
-        return []
+    found: dict[int, Stored] = {}
+    since = _EVER
+    for begin in range(0, len(nodes), _AT_ONCE):
+        some = nodes[begin : begin + _AT_ONCE]
+        more = await _part(
+            conn, some, since=since, before=before, limit=limit, account_ids=account_ids, genres=genres
+        )
+        if len(some) == len(nodes):
+            return more
+        found |= {e.event_id: e for e in more}
+        newest = sorted(found.values(), key=lambda e: e.place, reverse=True)[:limit]
+        found = {e.event_id: e for e in newest}
+        if len(newest) == limit:  # what is older than all of these is on no page before them
+            since = newest[-1].at
+    return list(found.values())
+
+
+async def _part(
+    conn: Conn,
+    nodes: Sequence[Interval],
+    *,
+    since: datetime,
+    before: Place | None,
+    limit: int,
+    account_ids: Collection[int],
+    genres: Collection[Genre],
+) -> list[Stored]:
     asked: dict[str, Any] = {"tenant": conn.tenant_id, "limit": limit}
     if account_ids:
         asked["accounts"] = list(account_ids)
     for number, span in enumerate(nodes):
         until_at = span.until_at or _NEVER
-        asked |= {f"node{number}": span.node_id, f"from{number}": span.from_at, f"until{number}": until_at}
+        from_at = max(span.from_at, since)
+        asked |= {f"node{number}": span.node_id, f"from{number}": from_at, f"until{number}": until_at}
     if before is not None:
         asked |= dict(zip(("at", "seq", "event"), before, strict=True))
     kinds = tuple(sorted(set(genres)))

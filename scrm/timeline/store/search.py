@@ -29,6 +29,8 @@ _LARGEST = (1 << 63) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Two events of one millisecond rarely have one mark; so often the next one is tried.
 _TRIES = 8
+#: Addresses in one statement: SQLite nests no condition deeper than 1000.
+_AT_ONCE = 400
 _d = search_doc.c
 _e = event.c
 
@@ -166,6 +168,23 @@ async def page(
     wanted = finding.asked(question)
     if not wanted or spans == []:
         return []
+    found: set[Hit] = set()
+    for begin in range(0, len(spans or (0,)), _AT_ONCE):
+        some = spans and spans[begin : begin + _AT_ONCE]
+        found |= set(await _part(conn, wanted, scope, some, recalled=recalled, before=before, limit=limit))
+    return sorted(found, key=lambda hit: hit.search_id, reverse=True)[:limit]
+
+
+async def _part(
+    conn: Conn,
+    wanted: Sequence[str],
+    scope: Scope,
+    spans: Sequence[Interval] | None,
+    *,
+    recalled: bool,
+    before: int | None,
+    limit: int,
+) -> list[Hit]:
     within = sorted({s.node_id for s in spans or ()})
     named = marks(conn.vault, conn.tenant_id, [f"n:{node}" for node in within])
     stmt = _matching(conn, marks(conn.vault, conn.tenant_id, wanted), named).where(

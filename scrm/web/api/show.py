@@ -11,6 +11,7 @@ from scrm.db import Conn, utcnow
 from scrm.identity import store as identity
 from scrm.identity.explain.rules import Opened
 from scrm.identity.explain.store import opened
+from scrm.identity.rules.sayings import rule_of
 from scrm.identity.survivorship import service as survivorship
 from scrm.identity.survivorship.rules import Field, Value
 from scrm.identity.survivorship.words import FIELDS, SOURCES
@@ -131,7 +132,7 @@ class Shower:
         return r.Evidence(
             node_a=self._id("node", e.node_a),
             node_b=self._id("node", e.node_b),
-            rule=e.rule,
+            rule=rule_of(e.rule),
             strength=e.strength,
             first_at=e.first_at,
             seen=e.n,

@@ -32,6 +32,7 @@ _WHY = 200
 GONE = "这条推荐已经处理过了，请刷新后再看。"
 NOT_YOURS = "那边由别的同事跟进，请点“申请合并”，由主管或合规同事确认。"
 TOO_LATE = "已经超过 30 天，不能在这里撤销；请在家庭页撤销对应的证据。"
+NOT_YOURS_EITHER = "那边由别的同事跟进，是不是要由主管或合规同事确认。"
 NOT_UNDONE = "只有做这个决定的人，或者两边都归他管的主管，才能撤销。"
 NO_EVIDENCE = "没有这条证据，或者它刚刚变了，请刷新后再看。"
 NOT_ALL = "这家里还有别的同事跟进的客户，请让主管来处理。"
@@ -102,6 +103,8 @@ async def _decided(desk: Reading, one: Proposal, form: Form) -> Done:
         await follow(desk.house, conn, done, now=desk.now)
         return "family" if family else "person", public
     if do == "apart":
+        if not await may_decide(desk, one):
+            raise Forbidden(NOT_YOURS_EITHER)
         done = await proposals.reject(conn, ident, by=_by(desk), why=_why(form), now=desk.now)
         await follow(desk.house, conn, done, now=desk.now)
         await tell(desk.house, conn, {p for p in (one.person_a, one.person_b) if p is not None})

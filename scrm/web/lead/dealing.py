@@ -117,7 +117,7 @@ async def view(
     """`supposed`: the shares somebody asks about; they are not decided."""
     after = supposed or (one.newest.shares if one.pending else one.force)
     mine = who.role in ("lead", "compliance")
-    decided_by_me = one.asked is not None and one.asked.state == "open" and one.asked.by_id == who.staff_id
+    stopped = _stopped(one, who, say)
     return v.DealView(
         id=conn.vault.public("deal", one.deal.deal_id),
         number=one.deal.number,
@@ -138,9 +138,19 @@ async def view(
         asked=_asked(one, now, say),
         paid=money.is_paid(one.standing.entries),
         rulings=tuple(_row(r, one.named) for r in one.history),
-        decides=mine and (one.pending or _open(one)) and not decided_by_me,
-        stopped=say("不能处理自己提出的申诉，请交给其他主管。") if mine and decided_by_me else "",
+        decides=mine and (one.pending or _open(one)) and not stopped,
+        stopped=stopped if mine else "",
     )
+
+
+def _stopped(one: Dealing, who: Actor, say: Callable[[str], str]) -> str:
+    """Why this reader decides nothing here, while there is something to decide."""
+    if _open(one) and one.asked is not None and one.asked.by_id == who.staff_id:
+        return say("不能处理自己提出的申诉，请交给其他主管。")
+    parties = {*one.labels, *(r.by.label for r in one.newest.rejected)}
+    if (one.pending or _open(one)) and f"rep:{who.staff_id}" in parties:
+        return say("这笔成交与你有关，不能由你判定，请交给其他主管或合规同事。")
+    return ""
 
 
 def _open(one: Dealing) -> bool:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from scrm.db import Conn
 from scrm.errors import Unsealable
 from scrm.identity.explain.rules import Cited, Dot, Opened, Piece
+from scrm.identity.rules.sayings import rule_of
 from scrm.schema import (
     event,
     evidence,
@@ -75,6 +76,7 @@ def _piece(r: Any) -> Piece:
         a=said.pop("node_a"),
         b=said.pop("node_b"),
         cls=said.pop("class"),
+        rule=rule_of(said.pop("rule")),
         standing=said.pop("standing") or "accepted",
         blocked_why=said.pop("blocked_why") or "",
         blocked_by=tuple(json.loads(by)) if by else (),
