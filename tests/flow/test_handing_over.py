@@ -191,7 +191,9 @@ async def test_within_90_days_the_platform_is_not_asked_again_and_after_them_it_
     assert (await standing(stage, late)).outcome == "asked"
     stage.world.advance(91 * 86_400)
     await done(stage, late)
-    assert (asked(stage), set(stage.wecom.friends[person.number])) == (2, {stage.world.staff[0].userid})
+    # Not `asked`: after 91 days our token ran out, and a call repeated with a fresh one counts there twice.
+    taken = len(stage.wecom.office.transfers.all)
+    assert (taken, set(stage.wecom.friends[person.number])) == (2, {stage.world.staff[0].userid})
 
 
 async def test_a_customer_the_platform_handed_over_too_often_is_told_in_its_words(stage: Stage) -> None:
