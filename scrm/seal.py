@@ -175,22 +175,40 @@ def _aad(where: tuple[object, ...]) -> bytes:
     return "|".join(map(str, where)).encode()
 
 
+#: How many processes can tell their ids apart.
+NODES = 256
+
+
 class Ids:
     """63-bit ids, ordered by time and made before insert: 41 bits of milliseconds, 8 of node, 14 of count."""
 
     def __init__(self, node: int | None = None) -> None:
-        self._node = (secrets.randbelow(256) if node is None else node) << 14
+        self._node = (secrets.randbelow(NODES) if node is None else node) << 14
         self._last = 0
         self._lock = threading.Lock()
+
+    @property
+    def node(self) -> int:
+        return self._node >> 14
+
+    def use(self, node: int) -> None:
+        """From now on, ids of this node only."""
+        with self._lock:
+            self._node = node << 14
+            self._last = self._after()
 
     def new(self) -> int:
         with self._lock:
             tick = (time.time_ns() // 1_000_000 - _EPOCH_MS) << 22 | self._node
             # The count runs on inside one millisecond, and through a clock that steps back.
             full = self._last & 0x3FFF == 0x3FFF
-            after = ((self._last >> 22) + 1) << 22 | self._node if full else self._last + 1
-            self._last = max(after, tick)
+            self._last = max(self._after() if full else self._last + 1, tick)
             return self._last
 
+    def _after(self) -> int:
+        """The first of the millisecond after the last one."""
+        return ((self._last >> 22) + 1) << 22 | self._node
 
-new_id = Ids().new
+
+IDS = Ids()
+new_id = IDS.new

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from scrm import schema
 from scrm.db import Conn, Database
+from scrm.db.bulk import natural
 from scrm.errors import BadConfig, Unavailable, Unsealable
-from scrm.schema import cursor, data_key, seen
+from scrm.schema import consent_entry, cursor, data_key, seen
 from scrm.seal import Vault
 from tests.ground import NOW
 
@@ -328,6 +329,24 @@ async def test_insert_new_returns_only_what_was_not_there(database: Database) ->
 
     assert [r.inbox_id for r in won] == [3]
     assert [tuple(r) for r in kept] == [("a", 1), ("b", 3)]
+
+
+async def test_a_drawn_number_that_is_taken_fails_loudly_and_never_drops_the_row(database: Database) -> None:
+    def row(key: str) -> dict[str, object]:
+        return {"tenant_id": 1, "entry_id": 7, "node_id": 1, "key": key, "at": NOW, "stored_at": NOW}
+
+    async with database.begin(1) as conn:
+        await conn.insert_new(consent_entry, [row("yes")])
+        assert await conn.insert_new(consent_entry, [row("yes")], consent_entry.c.entry_id) == []
+
+    with pytest.raises(sa.exc.IntegrityError):
+        async with database.begin(1) as conn:
+            await conn.insert_new(consent_entry, [row("something else, of another process")])
+
+
+@pytest.mark.parametrize("table", schema.metadata.sorted_tables, ids=str)
+def test_every_table_says_by_one_key_what_a_row_is_about(table: sa.Table) -> None:
+    assert set(natural(table).columns) <= set(table.columns.keys())
 
 
 async def test_insert_new_takes_more_rows_than_a_statement_has_parameters(database: Database) -> None:

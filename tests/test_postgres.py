@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
-from scrm.db import Conn, Database, migrate
+from scrm.db import Conn, Database, migrate, nodes
 from scrm.db.outages import translated
 from scrm.errors import Unavailable
 from scrm.schema import OPEN_TABLES, cursor, due, evidence, metadata
-from scrm.seal import Vault
+from scrm.seal import IDS, Vault
 from tests.ground import NOW
 from tests.services import Cluster
 
@@ -145,6 +146,85 @@ async def test_two_processes_that_write_the_same_rows_in_any_order_do_not_deadlo
         await asyncio.gather(write(db, 1), write(other, -1), write(db, -1), write(other, 1))
     finally:
         await other.close()
+
+
+# -- ids -----------------------------------------------------------------------------------------------------
+async def test_each_process_marks_its_ids_with_a_number_that_no_other_holds(
+    postgresql_url: str, vault: Vault
+) -> None:
+    one = await Database.open(postgresql_url, vault)
+    mine = IDS.node
+
+    other = await Database.open(postgresql_url, vault)  # would have taken the same one, if it could
+
+    assert IDS.node != mine
+    await other.close()
+    await one.close()
+
+
+async def test_a_number_is_free_again_when_its_process_is_gone(
+    postgresql_url: str, cluster: Cluster, vault: Vault
+) -> None:
+    few = await asyncpg.connect(cluster.superuser(postgresql_url))
+    first = await Database.open(postgresql_url, vault)
+    mine = IDS.node
+    await few.execute("SELECT pg_try_advisory_lock($1, n) FROM generate_series(0, 255) AS n", nodes.CLASS)
+
+    await first.close()
+    second = await Database.open(postgresql_url, vault)
+
+    assert IDS.node == mine
+    await second.close()
+    await few.close()
+
+
+async def test_when_every_number_is_held_a_process_says_so_and_serves(
+    postgresql_url: str, cluster: Cluster, vault: Vault
+) -> None:
+    all_of_them = await asyncpg.connect(cluster.superuser(postgresql_url))
+    await all_of_them.execute(
+        "SELECT pg_try_advisory_lock($1, n) FROM generate_series(0, 255) AS n", nodes.CLASS
+    )
+
+    with capture_logs() as logs:
+        one_more = await Database.open(postgresql_url, vault)
+
+    assert [entry["event"] for entry in logs] == ["more processes than ids can tell apart"]
+    async with one_more.read(1) as conn:
+        assert await _streams(conn, ["a"]) == []
+    await one_more.close()
+    await all_of_them.close()
+
+
+async def test_a_number_lost_with_its_connection_is_taken_again(
+    postgresql_url: str, cluster: Cluster, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "CHECK_S", 0.02)
+    db = await Database.open(postgresql_url, vault)
+    mine = IDS.node
+    faster = await asyncpg.connect(cluster.superuser(postgresql_url))
+
+    await faster.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks "
+        "WHERE locktype = 'advisory' AND classid = $1::int AND pid <> pg_backend_pid()",
+        nodes.CLASS,
+    )
+    async with asyncio.timeout(10):
+        while not await _holds(faster, mine):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert IDS.node == mine
+
+    await db.close()
+    await faster.close()
+
+
+async def _holds(admin: Any, node: int) -> bool:
+    found = await admin.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1::int AND objid = $2::int",
+        nodes.CLASS,
+        node,
+    )
+    return bool(found)
 
 
 # -- a server that goes away -------------------------------------------------------------------------------

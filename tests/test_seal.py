@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -170,6 +171,24 @@ def test_ids_keep_rising_when_the_clock_steps_back(monkeypatch: pytest.MonkeyPat
     first, second, third = ids.new(), ids.new(), ids.new()
 
     assert first < second < third
+
+
+@pytest.mark.parametrize("clock_back_s", [0, 3600])
+def test_ids_of_another_number_go_on_rising_at_once(
+    clock_back_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = Ids(node=200)
+    before = ids.new()
+    stopped = time.time_ns() - clock_back_s * 1_000_000_000
+    monkeypatch.setattr("time.time_ns", lambda: stopped)
+
+    ids.use(3)
+    after = [ids.new() for _ in range(20_000)]
+
+    assert before < after[0]
+    assert after == sorted(set(after))
+    assert {one >> 14 & 0xFF for one in after} == {3}
+    assert ids.node == 3
 
 
 def test_two_processes_nodes_never_make_the_same_id() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from scrm.app import running
 from scrm.cli import supervisor
 from scrm.cli.inherited import LINE
 from scrm.cli.supervisor import Child, Kind, Place
+from scrm.errors import BadConfig
 from scrm.web.serving import bound, listening
 from tests import services
 from tests.chaos.harness import ROOT, free_port
@@ -415,6 +417,14 @@ async def test_a_process_whose_loop_hangs_ends_with_its_supervisor(tmp_path: Pat
     child.line.close()
 
     assert await asyncio.wait_for(child.gone(), PATIENCE_S) == 1
+
+
+# -- coming --------------------------------------------------------------------------------------------------
+def test_an_address_that_is_taken_leaves_no_socket_behind() -> None:
+    with closing(bound("127.0.0.1", 0)) as taken, pytest.raises(BadConfig):
+        bound("127.0.0.1", taken.getsockname()[1])
+
+    gc.collect()  # a socket that nobody closed says so, and that is an error here
 
 
 # -- leaving gently ------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +25,10 @@ class Visit:
     _sync: sa.Connection
 
     def insert_new(self, table: sa.Table, values: Values, *returning: sa.Column[Any]) -> list[Row]:
-        """Insert what is not there yet; rows that meet any unique key are left as they are."""
+        """Insert what is not there yet: a row whose natural key is there leaves that one as it is.
+
+        One that meets a drawn number only fails the transaction: it says something that nobody has said.
+        """
         return self._many(table, values, (), None, returning)
 
     def insert(self, table: sa.Table, values: Values) -> None:
@@ -124,11 +127,12 @@ def _column(rows: Values, name: str | None, extra: Any) -> Any:
 def _finished(
     stmt: Any, key: tuple[str, ...] | None, change: Callable[[Any], Any] | None, returning: tuple[Any, ...]
 ) -> Any:
-    """`key` None: a plain insert; with `change` an upsert on `key`; else what meets a unique key is left."""
+    """`key` None: a plain insert; with `change` an upsert on `key`; else a row that is there stays."""
     if change is not None:
         stmt = stmt.on_conflict_do_update(index_elements=list(key or ()), set_=change(stmt.excluded))
     elif key is not None:
-        stmt = stmt.on_conflict_do_nothing()
+        own = natural(stmt.table)
+        stmt = stmt.on_conflict_do_nothing(index_elements=own.columns, index_where=own.where)
     return stmt.returning(*returning) if returning else stmt
 
 
@@ -186,10 +190,33 @@ def _plain(kind: Any) -> Any:
     return kind.impl_instance if isinstance(kind, sa.types.TypeDecorator) else kind
 
 
-def _order(table: sa.Table, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns by which other processes know the same row: its first unique key, else the primary key."""
-    found = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
+@dataclass(frozen=True, slots=True)
+class Natural:
+    """The columns that say what a row is about, and of which rows they are unique (None = of all)."""
+
+    columns: tuple[str, ...]
+    where: Any = None
+
+
+@cache
+def natural(table: sa.Table) -> Natural:
+    """A table's only unique key beside the primary one, else the primary one."""
+    primary = Natural(_names(table.primary_key))
     # A number that each process draws for itself says nothing to the others.
-    unique = [c for c in found if not c.info.get("drawn")]
-    named = [c.name for c in (min(unique, key=str) if unique else table.primary_key).columns]
-    return tuple(name for name in named if name in columns)
+    keys = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint) and not c.info.get("drawn")]
+    some = [i for i in table.indexes if i.unique]
+    found = [Natural(_names(key)) for key in keys]
+    found += [Natural(_names(index), index.dialect_options["postgresql"]["where"]) for index in some]
+    (own,) = found or [primary]
+    return own
+
+
+def _names(key: sa.PrimaryKeyConstraint | sa.UniqueConstraint | sa.Index) -> tuple[str, ...]:
+    return tuple(column.name for column in key.columns)
+
+
+def _order(table: sa.Table, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns by which other processes know the same row."""
+    own = natural(table)
+    key = own.columns if own.where is None else _names(table.primary_key)
+    return tuple(name for name in key if name in columns)

@@ -114,7 +114,7 @@ class Conn:
     async def insert_new(
         self, table: sa.Table, values: Sequence[Mapping[str, Any]], *returning: sa.Column[Any]
     ) -> Sequence[Row]:
-        """Insert what is not there yet; rows that meet any unique key are left as they are."""
+        """Insert what is not there yet: a row whose natural key is there leaves that one as it is."""
         if not values:
             return []
         return await self._do(lambda sync: Visit(sync).insert_new(table, values, *returning))

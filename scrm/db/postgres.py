@@ -17,6 +17,7 @@ from sqlalchemy.sql import operators
 
 from scrm.db.bulk import Visit
 from scrm.db.conn import Run
+from scrm.db.nodes import Node
 from scrm.db.outages import passing, translated
 from scrm.errors import BadConfig, Unavailable
 
@@ -65,6 +66,7 @@ class Postgres:
     def __init__(self, url: sa.URL) -> None:
         self._url = url
         self._writers, self._readers = _pool(url, _WRITER), _pool(url)
+        self._node = Node(_dsn(url), **_connecting())
         self._open = False
 
     async def open(self) -> None:
@@ -72,6 +74,7 @@ class Postgres:
         self._open = True
         async with self.reading(EVERYTHING):
             pass
+        await self._node.open()
 
     async def create_all(self, metadata: sa.MetaData) -> None:
         engine = once(self._url)
@@ -83,6 +86,7 @@ class Postgres:
 
     async def close(self) -> None:
         self._open = False
+        await self._node.close()
         for pool in (self._writers, self._readers):
             with suppress(OSError, asyncpg.PostgresError, TimeoutError):
                 await pool.dispose()
@@ -166,7 +170,7 @@ class Postgres:
         Raises `Unavailable` when the connection is lost: texts may have been missed.
         """
         with translated():
-            raw: Any = await asyncpg.connect(_dsn(self._url), timeout=_CONNECT_S, command_timeout=_COMMAND_S)
+            raw: Any = await asyncpg.connect(_dsn(self._url), **_connecting())
             try:
                 gone = asyncio.Event()
                 raw.add_termination_listener(lambda _conn: gone.set())
@@ -188,12 +192,13 @@ def _pool(url: sa.URL, more: Mapping[str, str] | None = None) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_POOL_S,
         query_cache_size=1000,
-        connect_args={
-            "timeout": _CONNECT_S,
-            "command_timeout": _COMMAND_S,
-            "server_settings": _SERVER | dict(more or {}),
-        },
+        connect_args=_connecting(_SERVER | dict(more or {})),
     )
+
+
+def _connecting(settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What asyncpg is told of one connection."""
+    return {"timeout": _CONNECT_S, "command_timeout": _COMMAND_S, "server_settings": settings or _SERVER}
 
 
 def once(url: sa.URL) -> AsyncEngine:
