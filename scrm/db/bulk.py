@@ -16,6 +16,8 @@ Values = Sequence[Mapping[str, Any]]
 Bind = Callable[[Any], Any] | None
 #: SQLite takes 32,766 parameters in one statement.
 _PARAMETERS = 30_000
+#: In the place of a key: whichever it meets.
+_ANY = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,15 @@ class Visit:
 
     _sync: sa.Connection
 
-    def insert_new(self, table: sa.Table, values: Values, *returning: sa.Column[Any]) -> list[Row]:
+    def insert_new(
+        self, table: sa.Table, values: Values, *returning: sa.Column[Any], any_key: bool = False
+    ) -> list[Row]:
         """Insert what is not there yet: a row whose natural key is there leaves that one as it is.
 
         One that meets a drawn number only fails the transaction: it says something that nobody has said.
+        With `any_key` it is left out as well, and who asks looks at what was made.
         """
-        return self._many(table, values, (), None, returning)
+        return self._many(table, values, _ANY if any_key else (), None, returning)
 
     def insert(self, table: sa.Table, values: Values) -> None:
         """Insert rows of equal columns; a row that meets a unique key fails the transaction."""
@@ -130,6 +135,8 @@ def _finished(
     """`key` None: a plain insert; with `change` an upsert on `key`; else a row that is there stays."""
     if change is not None:
         stmt = stmt.on_conflict_do_update(index_elements=list(key or ()), set_=change(stmt.excluded))
+    elif key == _ANY:
+        stmt = stmt.on_conflict_do_nothing()
     elif key is not None:
         own = natural(stmt.table)
         stmt = stmt.on_conflict_do_nothing(index_elements=own.columns, index_where=own.where)

@@ -112,12 +112,19 @@ class Conn:
         return await self._do(lambda sync: sync.execute(stmt, params or {}).rowcount)
 
     async def insert_new(
-        self, table: sa.Table, values: Sequence[Mapping[str, Any]], *returning: sa.Column[Any]
+        self,
+        table: sa.Table,
+        values: Sequence[Mapping[str, Any]],
+        *returning: sa.Column[Any],
+        any_key: bool = False,
     ) -> Sequence[Row]:
-        """Insert what is not there yet: a row whose natural key is there leaves that one as it is."""
+        """Insert what is not there yet: a row whose natural key is there leaves that one as it is.
+
+        With `any_key` also one that meets another unique key, else the transaction fails.
+        """
         if not values:
             return []
-        return await self._do(lambda sync: Visit(sync).insert_new(table, values, *returning))
+        return await self._do(lambda sync: Visit(sync).insert_new(table, values, *returning, any_key=any_key))
 
     async def insert(self, table: sa.Table, values: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of equal columns; a row that meets a unique key fails the transaction."""

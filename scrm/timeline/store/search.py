@@ -69,7 +69,8 @@ async def _index(conn: Conn, event_ids: Collection[int], shift: int) -> list[int
         for i, row in wanted.items()
         if known.get(i) != row["words"]
     }
-    made = {r.event_id for r in await conn.insert_new(search_doc, list(new.values()), search_doc.c.event_id)}
+    rows_made = await conn.insert_new(search_doc, list(new.values()), search_doc.c.event_id, any_key=True)
+    made = {r.event_id for r in rows_made}
     return [i for i in new if i not in made]
 
 
