@@ -129,6 +129,18 @@ media = table(
     ident("node_id", nullable=True),
     key=["media_id"],
 )
+#: Files a vendor holds for us ahead of time, by our account there.
+uploaded = table(
+    "uploaded",
+    ident("account_id"),
+    ident("media_id"),
+    #: the vendor's id; "" = it has not taken it yet
+    text("name"),
+    instant("until_at", nullable=True),
+    instant("tried_at"),
+    text("error"),
+    key=["account_id", "media_id"],
+)
 assignment = table(
     "assignment",
     ident("assignment_id"),
@@ -149,16 +161,31 @@ suggestion = table(
     "suggestion",
     ident("suggestion_id"),
     ident("conversation_id"),
+    #: the message it answers; on opening a chat a mark of the conversation, the day and where it stood
     ident("event_id"),
     integer("rank"),
     sa.Column("script_id", sa.Text, nullable=False),
     integer("script_version"),
     sa.Column("score", sa.Float, nullable=False),
     text("reason"),
-    #: shown | used
+    #: shown | used (as it was) | edited | ignored | unfit (the rep said so)
     text("state", default="shown"),
     instant("created_at"),
+    #: who was spoken to, and where the sale stood then
+    text("stage"),
+    text("role"),
+    text("channel"),
+    #: the arm of a trial: a | b | "" = none ran
+    text("arm"),
+    ident("node_id", nullable=True),
+    ident("staff_id", nullable=True),
+    instant("used_at", nullable=True),
+    ident("used_event_id", nullable=True),
+    #: how far the words sent are from those suggested: 0 (the same) to 1000
+    sa.Column("distance", sa.Integer, nullable=True),
     sa.UniqueConstraint("tenant_id", "event_id", "script_id"),
     sa.Index("ix_suggestion_conversation", "tenant_id", "conversation_id", "event_id", "rank"),
+    sa.Index("ix_suggestion_script", "tenant_id", "script_id", "created_at", "suggestion_id"),
+    sa.Index("ix_suggestion_used", "tenant_id", "conversation_id", "used_at"),
     key=["suggestion_id"],
 )
