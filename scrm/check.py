@@ -17,6 +17,7 @@ from scrm.contract import Finding, Severity
 from scrm.db import utcnow
 from scrm.errors import ScrmError
 from scrm.playbook.service import Library
+from scrm.playbook.sops import files
 from scrm.reserve import FULL, Reserve
 from scrm.seal import open_vault
 from scrm.settings import Settings
@@ -48,7 +49,10 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
 def _files(settings: Settings) -> list[Finding]:
     made = []
     try:
-        made.append(_ok(f"话术库：{len(Library.load(settings.library))} 条，全部通过检查。"))
+        library = Library.load(settings.library)
+        made.append(_ok(f"话术库：{len(library)} 条，全部通过检查。"))
+        plans = files.read_packs(settings.library, library.ids)
+        made.append(_ok(f"跟进流程：{sum(map(len, plans.values()))} 个，全部通过检查。"))
     except ScrmError as error:
         made.append(_error(f"话术库：{error.sentence}"))
     if Renderer().missing_assets:

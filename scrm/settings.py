@@ -27,6 +27,8 @@ class Settings:
     master_key_file: str
     master_key: str = field(repr=False)
     scripts_dir: str
+    trades: str
+    review_scripts: bool
     log_level: str
     inbox_pending: int
     spool_max_rows: int
@@ -41,6 +43,12 @@ class Settings:
     asr_url: str
     asr_key: str = field(repr=False)
     return_wait_s: int
+    opportunity_opens: str
+    auto_answers: str
+    promise_floor: str
+    promise_max_off: str
+    promise_gifts: str
+    promise_guarantees: bool
     propose_hour: int
     quiet_hours: str
     business_hours: str

@@ -118,8 +118,12 @@ def yaml_of(text: str, *, where: str) -> Any:
 
 
 def to_yaml(data: object) -> str:
-    """Plain values as somebody would write them: Chinese as it is, short lists and groups in one line."""
-    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False, default_flow_style=None, width=110)
+    """Plain values as somebody would write them: Chinese as it is, short lists and groups in one line, a text
+    of several lines as a block.
+    """
+    return yaml.dump(
+        data, Dumper=_Written, allow_unicode=True, sort_keys=False, default_flow_style=None, width=110
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -158,6 +162,20 @@ class _Strict(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{key.value} 写了两次", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+class _Written(yaml.SafeDumper):
+    """SafeDumper that writes no aliases, and keeps the lines of a text apart."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _lines(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Written.add_representer(str, _lines)
 
 
 def _explain(message: str) -> str:

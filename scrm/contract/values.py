@@ -377,6 +377,8 @@ class Push:
     kind: PushKind
     text: str = ""
     media: Media | None = None
+    #: The vendor's id of `media`, which `Uploads.upload` gave and which works for a while yet; "" = none.
+    uploaded: str = ""
     card: Card | None = None
     #: The vendor's one-time code for `welcome`.
     code: str = ""

@@ -237,6 +237,11 @@ async def roles_of(conn: Conn, node_ids: Collection[int], at: datetime) -> list[
     return rules.holding(await store.assigned(conn, node_ids), at)
 
 
+def holding(rows: Sequence[Assigned], at: datetime) -> list[Assigned]:
+    """The parts of one household that hold at a time, of the rows that were looked up for many."""
+    return _household(rules.holding(rows, at))
+
+
 async def parts(conn: Conn, persons: Mapping[int, int], at: datetime) -> list[Part]:
     """The parts of a household, `persons` = person by node; who decides follows from talk and payments."""
     rows = await roles_of(conn, list(persons), at)

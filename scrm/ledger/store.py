@@ -48,6 +48,20 @@ async def entries(conn: Conn, *, limit: int) -> list[Entry]:
     return [Entry(**r._mapping) for r in await conn.rows(stmt.order_by(c.audit_id.desc()).limit(limit))]
 
 
+async def about(conn: Conn, subject: str, *, since: datetime, limit: int) -> list[Entry]:
+    """What was done to one thing and its versions since then, newest first, at most `limit`."""
+    c = audit_entry.c
+    theirs = sa.or_(c.subject == subject, c.subject.startswith(f"{subject}@", autoescape=True))
+    stmt = sa.select(c.audit_id, c.at, c.actor, c.action, c.subject, c.fields).where(
+        c.tenant_id == conn.tenant_id, c.at >= since, theirs
+    )
+    # By time, not by id: that is what the index holds, and what bounds the search.
+    return [
+        Entry(**r._mapping)
+        for r in await conn.rows(stmt.order_by(c.at.desc(), c.audit_id.desc()).limit(limit))
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What an Idempotency-Key was answered with."""

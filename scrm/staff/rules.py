@@ -28,6 +28,12 @@ class Policy(StrEnum):
     REVIEW = "review"
     #: Move customers between the reps of their own team.
     LEAD = "lead"
+    #: What the company says: those who write talk-tracks, and those who let them pass.
+    SCRIPTS = "scripts"
+    #: How customers are followed up: read it and try it out.
+    SOPS = "sops"
+    #: The same, written, published and switched.
+    SOPS_RUN = "sops_run"
     #: Those who look after channels and settings; they see no customers.
     ADMIN = "admin"
     #: API: read or change customer data within the token's scope.
@@ -47,6 +53,9 @@ _ALLOWED: dict[Policy, frozenset[str]] = {
     Policy.JUDGE: frozenset({"lead", "compliance"}),
     Policy.REVIEW: frozenset({"compliance"}),
     Policy.LEAD: frozenset({"lead"}),
+    Policy.SCRIPTS: frozenset({"lead", "marketing", "admin"}),
+    Policy.SOPS: frozenset({"lead", "marketing", "admin"}),
+    Policy.SOPS_RUN: frozenset({"marketing", "admin"}),
     Policy.ADMIN: frozenset({"admin"}),
     Policy.API_DATA: frozenset({"rep", "lead", "compliance", "admin"}),
     Policy.API_TALK: frozenset({"rep", "lead", "admin"}),

@@ -80,6 +80,14 @@ async def members(conn: Conn, ids: Sequence[int]) -> dict[int, Member]:
     return {r.staff_id: Member(**r._mapping) for r in await conn.rows(stmt)} if ids else {}
 
 
+async def joined(conn: Conn, staff_id: int) -> datetime | None:
+    """When this member was added."""
+    c = staff.c
+    stmt = sa.select(c.created_at).where(c.tenant_id == conn.tenant_id, c.staff_id == staff_id)
+    found: datetime | None = await conn.scalar(stmt)
+    return found
+
+
 async def by_login(conn: Conn, login: str, *, lock: bool = False) -> Any:
     """Id, password hash, failures, lock and state; None when unknown. `lock`: they are going to change."""
     c = staff.c

@@ -12,6 +12,7 @@ from scrm.desk import service as desk
 from scrm.desk import store as desk_store
 from scrm.desk.rules import Candidate, Decision, Rule
 from scrm.desk.store import Move
+from scrm.desk.tasks import service as tasks
 from scrm.errors import BadInput, Conflict
 from scrm.identity import store as identity
 from scrm.live import Change
@@ -202,6 +203,8 @@ async def _record(
         facts=facts or {},
     )
     await desk_store.record(conn, move)
+    handed = tasks.Handed(conversation_id=before.conversation_id, was=before.rep_id, is_now=after.rep_id)
+    await tasks.follow(conn, [handed])
 
 
 # -- put off and closed ------------------------------------------------------------------------------------

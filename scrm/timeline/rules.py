@@ -16,6 +16,14 @@ _TALK = "message."
 #: A telephone call that was taken: whoever rang, both sides have spoken.
 _BOTH = "message.call"
 _PREVIEW = 80
+_CALLS = (_BOTH, "message.voiptext", "message.meeting_voice_call")
+
+
+def are_words(kind: str, text: str) -> bool:
+    """Whether somebody said this: of a call, a picture or a card the text only tells what it was."""
+    if not text or not kind.startswith(_TALK) or kind.startswith(_CALLS):
+        return False
+    return kind == "message.text" or not text.startswith("[")
 
 
 def seq(envelope: Envelope, source_key: str) -> int:

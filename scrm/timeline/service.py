@@ -9,6 +9,7 @@ from typing import cast
 
 from scrm.contract import Envelope
 from scrm.db import Conn
+from scrm.desk.tasks import service as tasks
 from scrm.identity.rules import Address, address
 from scrm.seal import new_id
 from scrm.timeline import edits, rules
@@ -65,6 +66,7 @@ async def append(
         by_node.setdefault(node_id, []).append(event_id)
     moved = _advance(kept, talks)
     await conversations.save(conn, moved, now=now)
+    await tasks.follow(conn, _handed(talks, moved))
     return Appended(by_node=by_node, talks=moved, events=frozenset(new), first=first)
 
 
@@ -127,6 +129,16 @@ def _advance(entries: Sequence[Entry], before: Mapping[int, Talk]) -> list[Talk]
             ident = talk.conversation_id
             talks[ident] = rules.advance(talks.get(ident, talk), _step(e))
     return list(talks.values())
+
+
+def _handed(before: Mapping[int, Talk], moved: Sequence[Talk]) -> list[tasks.Handed]:
+    """Those that somebody else looks after since."""
+    was = {t.conversation_id: t.rep_id for t in before.values()}
+    return [
+        tasks.Handed(conversation_id=t.conversation_id, was=was[t.conversation_id], is_now=t.rep_id)
+        for t in moved
+        if was[t.conversation_id] != t.rep_id
+    ]
 
 
 def _step(entry: Entry) -> Step:

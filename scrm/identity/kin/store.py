@@ -301,16 +301,16 @@ async def take_back(conn: Conn, role_id: int, *, now: datetime) -> Assigned | No
     return Assigned(**row._mapping)
 
 
-async def assigned(conn: Conn, node_ids: Collection[int]) -> list[Assigned]:
+async def assigned(conn: Conn, node_ids: Collection[int], *, limit: int = _ROWS) -> list[Assigned]:
     """Every part these nodes ever had; what a human said of a context in which they have one too."""
     c = role_assignment.c
     stmt = sa.select(*_ASSIGNED).where(c.tenant_id == conn.tenant_id, c.node_id.in_(node_ids))
-    rows = await conn.rows(stmt.order_by(c.role_id.desc()).limit(_ROWS)) if node_ids else []
+    rows = await conn.rows(stmt.order_by(c.role_id.desc()).limit(limit)) if node_ids else []
     contexts = sorted({r.context_id for r in rows if r.context_id})
     said = sa.select(*_ASSIGNED).where(
         c.tenant_id == conn.tenant_id, c.context_id.in_(contexts), c.origin != "auto"
     )
-    more = await conn.rows(said.order_by(c.role_id.desc()).limit(_ROWS)) if contexts else []
+    more = await conn.rows(said.order_by(c.role_id.desc()).limit(limit)) if contexts else []
     return [Assigned(**r._mapping) for r in {r.role_id: r for r in (*rows, *more)}.values()]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from scrm.db import Conn
+from scrm.desk.tasks.store.waiting import asks
 from scrm.schema import conversation, node_person, staff
 from scrm.staff.rules import Scope
 from scrm.timeline.rules import Talk
@@ -117,6 +118,14 @@ async def of_id(conn: Conn, conversation_id: int) -> Talk | None:
     return await get(conn, conversation_id, Scope(everything=True))
 
 
+async def of_ids(conn: Conn, conversation_ids: Collection[int]) -> dict[int, Talk]:
+    """The same for many, by id."""
+    c = conversation.c
+    stmt = sa.select(*_TALK).where(c.tenant_id == conn.tenant_id, c.conversation_id.in_(conversation_ids))
+    rows = await conn.rows(stmt) if conversation_ids else []
+    return {r.conversation_id: Talk(**r._mapping) for r in rows}
+
+
 async def queue(
     conn: Conn,
     scope: Scope,
@@ -153,10 +162,9 @@ async def queue(
 def _listed(which: Filter, scope: Scope, now: datetime) -> sa.ColumnElement[bool]:
     c = conversation.c
     put_off = c.snooze_until > now
-    here = sa.or_(c.snooze_until.is_(None), c.snooze_until <= now)
     listed: dict[Filter, sa.ColumnElement[bool]] = {
-        # Put off and due again asks for attention like a question.
-        "waiting": sa.and_(sa.or_(c.waiting_since.is_not(None), c.snooze_until.is_not(None)), here),
+        # The same that boards of tasks ask: they show the queue's replies, not their own.
+        "waiting": asks(now),
         "mine": sa.and_(c.rep_id == scope.rep_id, c.state != "closed"),
         "unassigned": sa.and_(c.rep_id.is_(None), c.state != "closed"),
         "snoozed": put_off,
@@ -172,6 +180,14 @@ async def waiting_count(conn: Conn, scope: Scope, *, now: datetime) -> int:
         c.tenant_id == conn.tenant_id, visible(scope), _listed("waiting", scope, now)
     )
     return int(await conn.scalar(stmt) or 0)
+
+
+async def read_at(conn: Conn, conversation_id: int) -> datetime | None:
+    """When one of us last had it before their eyes."""
+    c = conversation.c
+    stmt = sa.select(c.read_at).where(c.tenant_id == conn.tenant_id, c.conversation_id == conversation_id)
+    found: datetime | None = await conn.scalar(stmt)
+    return found
 
 
 async def mark_read(conn: Conn, conversation_id: int, *, now: datetime) -> None:

@@ -16,6 +16,7 @@ from scrm.identity.store import Interval
 from scrm.schema import event, event_node
 from scrm.seal import close, key_id_of, open_sealed
 from scrm.timeline.genres import STARTS, Genre
+from scrm.timeline.rules import are_words
 
 #: Where a page begins: strictly before this (at, seq, event id).
 Place = tuple[datetime, int, int]
@@ -333,5 +334,5 @@ async def last_words(conn: Conn, event_: Stored, *, limit: int = 4) -> list[str]
         "limit": 4 * limit,
     }
     found = await conn.rows(_LAST_WORDS, asked)
-    said = [e.text for e in found if e.direction == "in" and e.kind.startswith("message.") and e.text]
+    said = [e.text for e in found if e.direction == "in" and are_words(e.kind, e.text)]
     return said[:limit]
