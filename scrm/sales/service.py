@@ -123,6 +123,12 @@ def _end(text: str | None) -> datetime | None:
     return at if at is not None and at.year <= rules.LAST_YEAR else None
 
 
+async def official(conn: Conn, product_code: str, now: datetime) -> int | None:
+    """What a product costs today by the standard list, else by the first that has it; fen. None = unknown."""
+    listed = rules.current((await store.prices(conn, [product_code]))[product_code], now)
+    return listed[0].amount if listed else None
+
+
 # -- by page -----------------------------------------------------------------------------------------------
 async def save_product(
     conn: Conn, code: str, *, name: str, business_line: str, unit: str, on_sale: bool, now: datetime

@@ -1,0 +1,1 @@
+"""Tags: words our people put on a customer; what SOPs begin and end with."""
