@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from scrm.db import Conn
 from scrm.desk.rules import AUTOMATIC, REFUSED, Rule
-from scrm.schema import assignment, presence, staff, team
+from scrm.schema import assignment, pack, presence, staff, team
 from scrm.seal import new_id
 
 #: A team is people, not a data set.
@@ -137,3 +137,11 @@ async def tried(conn: Conn, conversation_id: int, *, since: datetime) -> set[int
     found = [m for m in await moves(conn, conversation_id, limit=50) if m.at >= since]
     had = {m.to_id for m in found if m.rule in AUTOMATIC} | {m.from_id for m in found if m.rule in REFUSED}
     return {ident for ident in had if ident is not None}
+
+
+async def trade(conn: Conn) -> str:
+    """The one trade this company is in, by whose words its stages are called; "" = none or several."""
+    c = pack.c
+    stmt = sa.select(c.trade).where(c.tenant_id == conn.tenant_id).order_by(c.trade)
+    found = await conn.rows(stmt.limit(2))
+    return str(found[0].trade) if len(found) == 1 else ""
