@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from scrm.desk.stages import Stage
 from scrm.errors import BadInput
 from scrm.playbook.templates import admit, render
 from scrm.shapes import from_json, load, read_yaml, to_json
 
-Stage = Literal[
-    "first-contact", "needs", "trial", "quotation", "objection", "closing", "renewal", "referral", "recall"
-]
 Role = Literal["any", "registrant", "buyer", "user"]
 Delivery = Literal["auto", "confirm", "hint"]
 #: id -> version -> sha256 of the content that version stands for.
 Hashes = dict[str, dict[str, str]]
 
-STAGES: Mapping[str, str] = {
-    "first-contact": "初次接触",
-    "needs": "了解需求",
-    "trial": "试听体验",
-    "quotation": "报价方案",
-    "objection": "顾虑解答",
-    "closing": "报名成交",
-    "renewal": "续费",
-    "referral": "转介绍",
-    "recall": "唤回",
+#: First-level folder of the library -> the trade it serves. A tenant works with one pack or several.
+TRADES: Mapping[str, str] = {
+    "education": "教育培训",
+    "housing": "房产",
+    "auto": "汽车",
+    "insurance": "保险理财",
+    "platform": "商家平台",
+    "b2b": "企业服务",
 }
+#: The packs of a tenant that has chosen none.
+USUAL_TRADES = ("education",)
 HASHES = "hashes.json"
+#: Other YAML that lives in the library: word packs, ready SOPs, rules of hearing.
+_BESIDE = frozenset({"compliance", "sops", "intents.yaml"})
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 _ID = re.compile(r"[a-z][a-z0-9]*\.[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -42,6 +43,18 @@ class Example:
 
     given: Mapping[str, Any]
     expect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosed:
+    """A picture or file that goes out after the words, by what it is called and the digest of both."""
+
+    name: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not _DIGEST.fullmatch(self.digest):
+            raise ValueError("files 里要写 name 和 digest，照抄导出的文件")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +77,8 @@ class Script:
     channels: tuple[str, ...] = ()
     #: Also offered when nobody understood what the customer said.
     fallback: bool = False
+    #: What goes out after the text, in this order.
+    files: tuple[Enclosed, ...] = ()
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -74,21 +89,37 @@ class Script:
             raise ValueError("title 不能为空，examples 至少一条")
         if any(not word.strip() for word in (*self.triggers, *self.says)):
             raise ValueError("triggers 和 says 里不能有空行")
+        if len({one.digest for one in self.files}) < len(self.files):
+            raise ValueError("files 里同一个附件写了两次")
 
 
-def read_library(folder: Path) -> tuple[Script, ...]:
-    """Every script under `folder`, sorted by id, its template admitted and its examples true.
+def read_packs(folder: Path) -> dict[str, tuple[Script, ...]]:
+    """The scripts of every trade that has a folder, in the order of `TRADES`."""
+    return {trade: read_library(folder, (trade,)) for trade in TRADES if (folder / trade).is_dir()}
+
+
+def read_library(folder: Path, trades: Collection[str] = ()) -> tuple[Script, ...]:
+    """Every script under `folder`, or of these trades alone, sorted by id, its template admitted and its
+    examples true.
 
     Raises `BadInput` naming the file and the script at fault.
     """
-    found: dict[str, Script] = {}
+    return tuple(script for script, _ in read_placed(folder, trades))
+
+
+def read_placed(folder: Path, trades: Collection[str] = ()) -> tuple[tuple[Script, str], ...]:
+    """The same, each with its trade; "" where the first folder is none."""
+    found: dict[str, tuple[Script, str]] = {}
     for path in sorted(folder.rglob("*.yaml")):
-        where = path.relative_to(folder).as_posix()
+        inside = path.relative_to(folder)
+        if _BESIDE & set(inside.parts) or (trades and inside.parts[0] not in trades):
+            continue
+        where = inside.as_posix()
         for script in load(tuple[Script, ...], read_yaml(path), where=where):
             if script.id in found:
                 raise BadInput(f"{where}: {script.id}: 这个 id 已经用过，请换一个")
             prove(script, where=where)
-            found[script.id] = script
+            found[script.id] = script, inside.parts[0] if inside.parts[0] in TRADES else ""
     return tuple(found[key] for key in sorted(found))
 
 

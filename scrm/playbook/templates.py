@@ -37,8 +37,8 @@ class Variable:
 
 VARIABLES: Mapping[str, Variable] = {
     "household.name": Variable(label="家庭称呼", example="子涵家"),
-    "member.name": Variable(label="家长称呼", example="子涵妈妈"),
-    "member.role": Variable(label="家长在家里的角色", example="购买人"),
+    "member.name": Variable(label="客户称呼", example="子涵妈妈"),
+    "member.role": Variable(label="客户在家里的角色", example="购买人"),
     "child.name": Variable(label="孩子称呼", example="子涵"),
     "child.grade": Variable(label="孩子年级", example="三年级"),
     "course.name": Variable(label="课程名称", example="英语绘本二级班"),
@@ -51,7 +51,23 @@ VARIABLES: Mapping[str, Variable] = {
     "teacher.name": Variable(label="老师称呼", example="周老师"),
     "rep.name": Variable(label="顾问姓名", example="李敏"),
     "rep.title": Variable(label="顾问职务", example="课程顾问"),
-    "company.name": Variable(label="机构名称", example="小橡树"),
+    "company.name": Variable(label="公司名称", example="小橡树"),
+    "client.name": Variable(label="客户单位", example="明德机械"),
+    "opportunity.product": Variable(label="产品名称", example="3号楼1201室"),
+    "opportunity.price_fen": Variable(label="正价（分）", example=268000000),
+    "opportunity.kind": Variable(label="这一单的类型", example="续费"),
+    "promise.discount": Variable(label="已答应的折扣", example="8.5 折"),
+    "promise.price_fen": Variable(label="已答应的价格（分）", example=398000),
+    "promise.gift": Variable(label="已答应送的东西", example="两节体验课"),
+    "promise.until": Variable(label="答应的截止日期", example="11月23日"),
+    "coupon.name": Variable(label="优惠券名称", example="老学员续费券"),
+    "coupon.value_fen": Variable(label="优惠券金额（分）", example=30000),
+    "coupon.until": Variable(label="优惠券截止日期", example="11月30日"),
+    "visit.time": Variable(label="到访时间", example="周六上午 10 点"),
+    "visit.place": Variable(label="到访地点", example="营销中心（江畔路 88 号）"),
+    "date.tomorrow": Variable(label="明天的日期", example="11月22日"),
+    "date.weekend": Variable(label="这个周末的日期", example="11月21日、22日"),
+    "date.month_end": Variable(label="这个月最后一天", example="11月30日"),
     "today": Variable(label="今天的日期", example="11月21日"),
 }
 
@@ -61,7 +77,7 @@ class Part:
     """A stretch of rendered text; the card underlines variables and marks the missing ones."""
 
     text: str
-    kind: Literal["plain", "variable", "missing"]
+    kind: Literal["plain", "variable", "missing", "hit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scrm.bench.suggest import grown
 from scrm.bench.text import hits, read_cases
-from scrm.playbook.ranking import Index, Suggestion
+from scrm.playbook.prior import Counts, Lately, Prior
+from scrm.playbook.ranking import Index, Moment, Suggestion
 from scrm.playbook.scripts import Script, read_library
 from scrm.shapes import load
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = read_library(ROOT / "scripts_library")
+SCRIPTS = read_library(ROOT / "scripts_library", ("education",))
 INDEX = Index(SCRIPTS)
 CASES = read_cases(Path(__file__).with_name("utterances.yaml"))
 
 
-def _rank(*said: str, **choices: Any) -> tuple[Suggestion, ...]:
-    usual: dict[str, Any] = {"stage": None, "role": None, "channel": "wecom_kf", "recently_sent": ()}
-    return INDEX.rank(said, **(usual | choices))
+def _rank(*said: str, limit: int = 5, **choices: Any) -> tuple[Suggestion, ...]:
+    return INDEX.rank(Moment(**({"utterances": said, "channel": "wecom_kf"} | choices)), limit)
 
 
 def _ids(suggestions: tuple[Suggestion, ...]) -> list[str]:
@@ -49,8 +51,7 @@ def _script(name: str, **changes: object) -> Script:
 
 
 def _rank_among(scripts: list[Script], *said: str, **choices: Any) -> tuple[Suggestion, ...]:
-    usual: dict[str, Any] = {"stage": None, "role": None, "channel": "wecom_kf", "recently_sent": ()}
-    return Index(scripts).rank(said, **(usual | choices))
+    return Index(scripts).rank(Moment(**({"utterances": said, "channel": "wecom_kf"} | choices)))
 
 
 def test_the_right_script_is_mostly_among_the_first_three() -> None:
@@ -78,7 +79,11 @@ def test_the_labelled_utterances_are_many_new_and_name_real_scripts() -> None:
 @pytest.mark.parametrize(
     ("said", "script_id", "reason"),
     [
-        ("能便宜点吗", "edu.price-objection", "客户刚说“能便宜点吗”，命中“便宜点”"),
+        (
+            "能便宜点吗",
+            "edu.price-objection",
+            "客户刚说“能便宜点吗”，和“太贵了，能便宜点吗”说法相近",
+        ),
         ("孩子坚持不下来", "edu.keep-going", "客户刚说“孩子坚持不下来”，和“孩子坚持不下来怎么办”说法相近"),
     ],
 )
@@ -90,9 +95,21 @@ def test_the_reason_quotes_the_customer_and_what_matched(said: str, script_id: s
 
 
 def test_filler_words_inside_a_trigger_do_not_hide_it() -> None:
-    (found,) = _rank_among([_script("a", triggers=["请假"], says=["今天不来了"])], "周五请个假")
+    (found,) = _rank_among([_script("a", triggers=["请假"], says=["真难办"])], "周五请个假")
 
     assert found.reason == "客户刚说“周五请个假”，命中“请假”"
+
+
+def test_another_word_for_the_same_thing_is_understood() -> None:
+    scripts = [
+        _script("leave", triggers=[], says=["孩子发烧了，今天去不了"]),
+        _script("price", triggers=[], says=["你们怎么收费"]),
+        _script("wall", triggers=[], says=["墙上裂了条缝"]),
+    ]
+
+    assert _ids(_rank_among(scripts, "得了甲流，这两天先不过来了"))[0] == "edu.leave"
+    assert _ids(_rank_among(scripts, "现在什么行情"))[0] == "edu.price"
+    assert _ids(_rank_among(scripts, "主卧漏水"))[0] == "edu.wall"
 
 
 def test_a_long_message_is_quoted_by_its_beginning_on_one_line() -> None:
@@ -147,6 +164,93 @@ def test_stage_and_role_shift_the_order(choices: dict[str, str], first: str) -> 
     scripts = [_script("a", role="user"), _script("b", role="buyer", stage="closing")]
 
     assert _ids(_rank_among(scripts, "能便宜点吗", **choices))[0] == first
+
+
+def test_a_stage_next_to_the_one_at_hand_comes_before_a_far_one() -> None:
+    scripts = [_script("a", stage="recall"), _script("b", stage="closing"), _script("c", stage="quotation")]
+
+    assert _ids(_rank_among(scripts, "能便宜点吗", stage="quotation")) == ["edu.c", "edu.b", "edu.a"]
+
+
+def test_only_scripts_of_the_trades_at_hand_are_offered() -> None:
+    houses = [_script("x"), _script("y")]
+    index = Index.of({"education": [_script("a")], "housing": houses})
+
+    def offered(*trades: str) -> list[str]:
+        return _ids(index.rank(Moment(utterances=["便宜点"], channel="x", trades=frozenset(trades))))
+
+    assert offered("education") == ["edu.a"]
+    assert set(offered("housing")) == {"edu.x", "edu.y"}
+    assert set(offered("housing", "education")) == set(offered()) == {"edu.a", "edu.x", "edu.y"}
+
+
+_PROMISED = {
+    "text": "{{ promise.discount }}",
+    "examples": [{"given": {"promise": {"discount": "8.5 折"}}, "expect": "8.5 折"}],
+}
+
+
+def test_a_script_that_quotes_a_live_promise_is_preferred_and_says_so() -> None:
+    scripts = [_script("a", stage="quotation"), _script("b", stage="quotation", **_PROMISED)]
+
+    first, second = _rank_among(scripts, "能便宜点吗", promises={"discount"})
+
+    assert (first.script_id, second.script_id) == ("edu.b", "edu.a")
+    assert first.reason.endswith("；答应过这家的折扣还有效，这条按答应的说")
+    assert _ids(_rank_among(scripts, "能便宜点吗", promises={"gift"})) == ["edu.a", "edu.b"]
+    assert _ids(_rank_among(scripts, "能便宜点吗")) == ["edu.a", "edu.b"]
+
+
+def test_opening_a_chat_with_an_open_promise_offers_what_quotes_it() -> None:
+    scripts = [_script("a", fallback=True), _script("b", stage="quotation", **_PROMISED)]
+
+    assert _ids(_rank_among(scripts, promises={"discount"})) == ["edu.b", "edu.a"]
+    assert _ids(_rank_among(scripts)) == ["edu.a"]
+
+
+def test_what_worked_in_this_team_goes_up_and_the_reason_says_how_often() -> None:
+    scripts = [_script("a"), _script("b", stage="closing")]
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    prior = Prior(
+        [
+            ("edu.a", "", "", Counts(at=now, shown=100, used=5, replied=1)),
+            ("edu.b", "", "", Counts(at=now, shown=100, used=50, replied=40)),
+        ],
+        now=now,
+        lately={"edu.b": Lately(used=42, replied=31)},
+    )
+
+    ranked = _rank_among(scripts, "能便宜点吗", prior=prior)
+
+    assert _ids(_rank_among(scripts, "能便宜点吗")) == ["edu.a", "edu.b"]
+    assert _ids(ranked) == ["edu.b", "edu.a"]
+    assert ranked[0].reason.endswith("；近 30 天您团队用了 42 次，31 次客户 2 小时内回复")
+
+
+def test_the_past_brings_in_nothing_that_nobody_asked_for() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    prior = Prior([("edu.b", "", "", Counts(at=now, shown=100, used=100, replied=100))], now=now)
+    scripts = [_script("a"), _script("b", title="别的", triggers=[], says=["什么时候开班"])]
+
+    assert _ids(_rank_among(scripts, "能便宜点吗", prior=prior)) == ["edu.a"]
+
+
+def test_copies_of_one_script_do_not_fill_the_list() -> None:
+    copies = [_script(name, title="同一条") for name in ("a", "b", "c", "d", "e", "f")]
+    others = [_script("x", title="另一条", says=["便宜"]), _script("y", title="再一条", says=["便宜些"])]
+
+    assert {"edu.x", "edu.y"} < set(_ids(_rank_among([*copies, *others], "能便宜点吗"))[:3])
+
+
+def test_much_the_same_is_found_among_thousands() -> None:
+    many = grown(SCRIPTS, 1200)
+    index = Index(many)
+
+    for said, script in (
+        ("太贵了，能便宜点吗", "edu.price-objection"),
+        ("孩子坚持不下来怎么办", "edu.keep-going"),
+    ):
+        assert _ids(index.rank(Moment(utterances=[said], channel="x")))[0].startswith(script)
 
 
 def test_a_script_for_other_channels_is_left_out() -> None:
@@ -224,8 +328,9 @@ def test_a_pasted_article_is_cut() -> None:
 def test_ranking_is_the_same_in_every_process() -> None:
     code = (
         "from pathlib import Path; from scrm.playbook.scripts import read_library; "
-        "from scrm.playbook.ranking import Index; i = Index(read_library(Path('scripts_library'))); "
-        "print([i.rank([s], stage=None, role=None, channel='', recently_sent=()) "
+        "from scrm.playbook.ranking import Index, Moment; "
+        "i = Index(read_library(Path('scripts_library'), ('education',))); "
+        "print([i.rank(Moment(utterances=[s], channel='')) "
         "for s in ('太贵了，能便宜点吗', '孩子坚持不下来', '你们老板姓什么', '')])"
     )
     seen = {

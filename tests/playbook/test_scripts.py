@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from scrm.desk import stages
+from scrm.desk.stages import STAGE_NAMES, STAGES
 from scrm.errors import BadInput
 from scrm.playbook.scripts import (
-    STAGES,
+    TRADES,
     Example,
     Script,
     content_hash,
     prove,
     read_hashes,
     read_library,
+    read_packs,
     stamp,
     unguarded,
 )
@@ -26,6 +29,9 @@ from scrm.shapes import load, read_yaml
 
 LIBRARY = Path(__file__).resolve().parents[2] / "scripts_library"
 SCRIPTS = read_library(LIBRARY)
+PACKS = read_packs(LIBRARY)
+#: What a trade has at least: scripts in all, and of each stage.
+ENOUGH = {"education": (90, 6), "housing": (80, 4)}
 EXAMPLES = [
     pytest.param(script, example, id=f"{script.id}-{number}")
     for script in SCRIPTS
@@ -36,6 +42,22 @@ FORBIDDEN = re.compile(
     "保证提分|保证考|保过|包过|稳过|必过|一定提高|一定学会|百分之百|100%|绝对|最低价|全网|第一名|唯一"
     "|输在起跑线|最后[一1两2三3]个名额|仅剩|马上涨价|错过就|私下转|转我|[0-9一二三四五六七八九]折"
 )
+
+#: And what the law lets no advertisement of homes say, not even to one customer.
+HOMES = re.compile(
+    "升值|保值|增值|回报率?|收益|包租|返租|返本|稳赚|抄底|学区房|名校|入学名额|落户|零首付"
+    "|[0-9一二三四五六七八九十]+ ?分钟(?:就|即|直|车程|到)|只剩|清盘|地铁即将|规划中的(?:地铁|商场)"
+)
+#: Facts without which these scripts cannot be sent; the card then says what is missing.
+NEEDY = {
+    "education": {
+        *("edu.trial-confirm", "edu.price-list", "edu.promised-price", "edu.coupon"),
+    },
+    "housing": {
+        *("house.visit-confirm", "house.price-list", "house.promised-price", "house.coupon"),
+        "house.promise-until",
+    },
+}
 
 ONE = """
 - id: edu.one
@@ -72,20 +94,63 @@ def _script(**changes: object) -> Script:
     return load(Script, plain | changes, where="t")
 
 
-def test_there_are_enough_scripts_for_every_stage() -> None:
-    stages = Counter(script.stage for script in SCRIPTS)
+@pytest.mark.parametrize("trade", PACKS)
+def test_there_are_enough_scripts_for_every_stage(trade: str) -> None:
+    stages = Counter(script.stage for script in PACKS[trade])
+    least, each = ENOUGH.get(trade, (12, 1))
 
-    assert len(SCRIPTS) >= 36
+    assert len(PACKS[trade]) >= least
     assert set(stages) == set(STAGES)
-    assert min(stages.values()) >= 3
+    assert min(stages.values()) >= each
+
+
+@pytest.mark.parametrize("trade", ENOUGH)
+def test_a_deep_pack_speaks_to_every_role_and_advises_the_rep(trade: str) -> None:
+    roles = Counter(script.role for script in PACKS[trade])
+    hints = [script for script in PACKS[trade] if script.delivery == "hint"]
+
+    assert min(roles[role] for role in ("registrant", "buyer", "user")) >= 3
+    assert len(hints) >= 5
+    assert {script.stage for script in PACKS[trade] if script.role == "buyer"} >= {
+        "quotation",
+        "objection",
+        "closing",
+        "renewal",
+    }
+
+
+@pytest.mark.parametrize("trade", ENOUGH)
+def test_a_deep_pack_keeps_promises_and_uses_coupons(trade: str) -> None:
+    used = {name for script in PACKS[trade] for name in admit(script.text).names}
+
+    assert used >= {"promise.discount", "promise.price_fen", "promise.gift", "promise.until"}
+    assert used >= {"coupon.name", "coupon.value_fen", "coupon.until"}
+
+
+def test_the_ids_of_a_trade_begin_with_a_word_of_its_own() -> None:
+    words = {trade: {script.id.partition(".")[0] for script in pack} for trade, pack in PACKS.items()}
+
+    assert all(len(found) == 1 for found in words.values()), words
+    assert len(set.union(*words.values())) == len(words)
+    assert sum(map(len, PACKS.values())) == len(SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.id)
 def test_script_can_be_found_and_sent(script: Script) -> None:
-    assert script.id.startswith("edu.")
     assert len(set(script.triggers)) == len(script.triggers) >= 2
-    assert len(set(script.says)) == len(script.says) >= 3
+    assert len(set(script.says)) == len(script.says) >= 6
     assert len(script.text.encode()) <= 2000
+
+
+@pytest.mark.parametrize("trade", ENOUGH)
+def test_a_deep_pack_shows_scripts_with_facts_at_work_with_several(trade: str) -> None:
+    lacking = {
+        script.id
+        for script in PACKS[trade]
+        if admit(script.text).names and len({example.expect for example in script.examples}) < 2
+    }
+
+    assert lacking == set()
 
 
 @pytest.mark.parametrize(("script", "example"), EXAMPLES)
@@ -101,16 +166,23 @@ def test_script_promises_nothing_and_presses_nobody(script: Script) -> None:
     assert FORBIDDEN.findall(script.text) == []
 
 
-def test_the_word_list_of_promises_bites() -> None:
+@pytest.mark.parametrize("script", PACKS["housing"], ids=lambda script: script.id)
+def test_a_script_about_homes_promises_neither_growth_nor_school_nor_minutes(script: Script) -> None:
+    assert HOMES.findall(script.text) == []
+
+
+def test_the_word_lists_of_promises_bite() -> None:
     assert len(FORBIDDEN.findall("我们保证提分，今天 8折，仅剩两席")) == 3
+    assert len(HOMES.findall("名校学区房，十分钟到地铁，年年升值")) == 4
 
 
-def test_nearly_all_scripts_are_ready_when_only_rep_and_company_are_known() -> None:
+@pytest.mark.parametrize("trade", NEEDY)
+def test_nearly_all_scripts_are_ready_when_only_rep_and_company_are_known(trade: str) -> None:
     known = {"rep": {"name": "李敏"}, "company": {"name": "小橡树"}}
 
-    lacking = {script.id for script in SCRIPTS if render(admit(script.text), known).missing}
+    lacking = {script.id for script in PACKS[trade] if render(admit(script.text), known).missing}
 
-    assert lacking == {"edu.trial-confirm", "edu.price-list"}
+    assert lacking == NEEDY[trade]
 
 
 def test_what_is_said_by_itself_needs_no_facts() -> None:
@@ -225,6 +297,34 @@ def test_a_field_that_makes_no_sense_is_refused(changes: dict[str, object]) -> N
         _script(**changes)
 
 
+def test_what_lies_beside_the_scripts_is_not_read_as_scripts(tmp_path: Path) -> None:
+    for name in ("compliance/common.yaml", "education/sops/first-week.yaml", "education/intents.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("rules: [这里不是话术]", encoding="utf-8")
+    _write(tmp_path / "education")
+
+    assert [script.id for script in read_library(tmp_path)] == ["edu.one"]
+
+
+def test_the_scripts_of_one_trade_are_read_alone(tmp_path: Path) -> None:
+    for trade, text in (("housing", "买"), ("education", "学")):
+        (tmp_path / trade).mkdir()
+        _write(tmp_path / trade, text=text, expect=text)
+        path = tmp_path / trade / "a.yaml"
+        path.write_text(path.read_text("utf-8").replace("edu.", f"{trade}."), encoding="utf-8")
+
+    assert [script.id for script in read_library(tmp_path, ("housing",))] == ["housing.one"]
+    assert {trade: len(pack) for trade, pack in read_packs(tmp_path).items()} == {
+        "education": 1,
+        "housing": 1,
+    }
+
+
+def test_a_trade_calls_some_stages_by_other_names() -> None:
+    assert (stages.name("trial"), stages.name("trial", "housing")) == ("试听体验", "到访带看")
+    assert stages.name("recall", "housing") == "唤回"
+
+
 def test_one_id_is_used_once(tmp_path: Path) -> None:
     _write(tmp_path)
     (tmp_path / "b.yaml").write_text((tmp_path / "a.yaml").read_text("utf-8"), encoding="utf-8")
@@ -245,6 +345,12 @@ def test_the_readme_lists_variables_filters_and_stages_as_the_code_has_them() ->
     assert _table("## 可以用的变量") == [[n, v.label, str(v.example)] for n, v in VARIABLES.items()]
     assert _table("变量后面可以加") == [list(line) for line in FILTERS.items()]
     assert _table("## 阶段") == [list(line) for line in STAGES.items()]
+    assert _table("## 行业") == [list(line) for line in TRADES.items()]
+    assert _table("九个阶段各行业通用") == [
+        [stage, *(stages.name(stage, trade) for trade in STAGE_NAMES)]
+        for stage in STAGES
+        if any(stage in names for names in STAGE_NAMES.values())
+    ]
 
 
 def test_the_example_in_the_readme_works(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scrm.db import Conn, Database
 from scrm.playbook import service, store
 from scrm.playbook.scripts import Script
 from scrm.playbook.service import Library
+from scrm.shapes import to_yaml
 from tests.ground import NOW, script
 
 TALK = 6
@@ -83,14 +86,17 @@ async def test_a_script_that_left_the_library_shows_no_card(database: Database) 
         ]
 
 
-def test_advice_for_the_rep_alone_is_never_ranked_among_what_can_be_sent() -> None:
+def test_advice_for_the_rep_stands_below_what_can_be_sent_where_it_surely_belongs() -> None:
     hint = script("hint", delivery="hint")
+    shelf = library(hint, *(script(f"s{n}", title=f"第 {n} 条") for n in range(6)))
 
-    assert [s.script_id for s in library(hint).advise(["太贵了"], channel="testing")] == []
-    assert [s.script_id for s in library(script("hint")).advise(["太贵了"], channel="testing")] == [
-        "edu.hint"
-    ]
-    assert library(hint).get("edu.hint") == hint
+    heard = [s.script_id for s in shelf.advise(["太贵了"], channel="testing")]
+
+    assert len(heard) == 5
+    assert heard[-1] == "edu.hint"
+    assert "edu.hint" not in heard[:4]
+    assert "edu.hint" not in [s.script_id for s in shelf.advise(["今天下雨"], channel="testing")]
+    assert shelf.get("edu.hint") == hint
 
 
 def test_only_a_first_contact_script_marked_auto_greets_by_itself() -> None:
@@ -102,3 +108,40 @@ def test_only_a_first_contact_script_marked_auto_greets_by_itself() -> None:
         (GREETING | NAMED, None),  # a fact is missing: better silent than with a hole
     ):
         assert library(script("hi", **changes)).greeting("testing", {}) == text
+
+
+def test_each_tenant_is_advised_and_greeted_from_its_own_packs() -> None:
+    cars = script("car", **GREETING)
+    homes = script("home")
+    shelf = Library([cars, homes], trades={cars.id: "auto", homes.id: "housing"})
+
+    def advised(*trades: str) -> list[str]:
+        return [s.script_id for s in shelf.advise(["太贵了"], channel="testing", trades=trades)]
+
+    assert advised("housing") == [homes.id]
+    assert advised("insurance") == []
+    assert shelf.greeting("testing", {}, trades=("auto",)) == "回答 car"
+    assert shelf.greeting("testing", {}, trades=("housing",)) is None
+
+
+def test_a_library_that_changed_on_disk_is_read_again(tmp_path: Path) -> None:
+    before = Library.load(tmp_path)
+    assert len(before) == 0
+    assert Library.load(tmp_path) is before
+
+    (tmp_path / "more.yaml").write_text(to_yaml([_PLAIN]), encoding="utf-8")
+
+    assert len(Library.load(tmp_path)) == 1
+
+
+_PLAIN = {
+    "id": "edu.more",
+    "version": 1,
+    "title": "再来一条",
+    "stage": "needs",
+    "role": "any",
+    "delivery": "confirm",
+    "triggers": ["再来"],
+    "text": "好",
+    "examples": [{"given": {}, "expect": "好"}],
+}

@@ -1,0 +1,1 @@
+"""What is looked at before something is sent to a customer."""

@@ -1,0 +1,1 @@
+"""A tenant's own shelf: scripts of its trades, overlaid by versions that people wrote and let pass."""
