@@ -29,8 +29,14 @@ from scrm.errors import Unavailable
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline, Wakes
+from scrm.pipeline.drafts import drafts
+from scrm.playbook.answers import rules as answers
+from scrm.playbook.library import service as scripts
 from scrm.playbook.service import Library
+from scrm.playbook.sops import files as sop_files
+from scrm.playbook.sops import versions as sop_versions
 from scrm.reserve import Reserve
+from scrm.sales.opportunities.rules import ways
 from scrm.seal import Vault, open_vault
 from scrm.settings import Settings
 from scrm.spool.host import Spool, spooling
@@ -42,6 +48,8 @@ from scrm.web import (
     auth,
     catalog,
     deeds,
+    effects,
+    flows,
     gallery,
     groups,
     hands,
@@ -50,13 +58,16 @@ from scrm.web import (
     knowing,
     lead,
     media,
+    offering,
     ops,
     outward,
     passing,
     ringing,
     search,
+    shelf,
     sidebar,
     stream,
+    vetting,
     visitor,
 )
 from scrm.web.api import openapi
@@ -66,6 +77,8 @@ from scrm.web.limits import Limits
 from scrm.web.metrics import Metrics
 from scrm.web.render import Renderer
 from scrm.web.routes import Route, guard, mount, verify
+from scrm.web.sale import doors as sale
+from scrm.web.todo import doors as todo
 from scrm.worker import Wake, Worker, finish, reindexing
 from scrm.worker.hearing import Listen
 
@@ -85,7 +98,11 @@ ROUTES: tuple[Route, ...] = (
     *hooks.ROUTES,
     *auth.ROUTES,
     *sidebar.ROUTES,
+    *offering.ROUTES,
+    *todo.ROUTES,
+    *sale.ROUTES,
     *outward.ROUTES,
+    *vetting.ROUTES,
     *about.ROUTES,
     *family.ROUTES,
     *groups.ROUTES,
@@ -103,6 +120,9 @@ ROUTES: tuple[Route, ...] = (
     *admin.ROUTES,
     *deeds.ROUTES,
     *lead.ROUTES,
+    *effects.ROUTES,  # before `/admin/scripts/{script}`
+    *shelf.ROUTES,
+    *flows.ROUTES,
     *knowing.ROUTES,
     *passing.ROUTES,
 )
@@ -132,6 +152,7 @@ async def opened(
         directory = Directory()
         async with db.begin(TENANT) as conn:
             await account_store.add_tenant(conn, settings.tenant, settings.company, now=utcnow())
+            await scripts.begin(conn, settings.trades, now=utcnow())
             await accounts.add_all(conn, settings.accounts, now=utcnow())
         async with db.read(TENANT) as conn:
             await directory.load(conn)
@@ -163,6 +184,8 @@ async def running(
             async with db.begin(TENANT) as conn:
                 await reindexing.begin(conn)
         service = _assemble(settings, db, directory, wire, links, metrics, spool)
+        if work:
+            await _take_over_sops(settings, db, service.house.library)
         task = (
             asyncio.create_task(service.worker.run(_pipeline(settings, service)), name="worker")
             if work
@@ -176,6 +199,14 @@ async def running(
             if task is not None:
                 await finish(task, service.worker)
             await service.house.inbox.flush()
+
+
+async def _take_over_sops(settings: Settings, db: Database, library: Library) -> None:
+    """What the files say that is not known yet. Raises `BadInput` naming the file at fault."""
+    packs = await asyncio.to_thread(sop_files.read_packs, settings.library, library.ids)
+    async with db.begin(TENANT) as conn:
+        for sentence in await sop_versions.sync(conn, packs, now=utcnow()):
+            log.warning("sop file", said=sentence)
 
 
 @asynccontextmanager
@@ -258,6 +289,7 @@ def _assemble(
     box.counted = lambda tenant, ident, at, number: directory.pulse.count(
         tenant, ident, "received", at, number
     )
+    library = Library.load(settings.library)
     worker = Worker(
         db=db,
         directory=directory,
@@ -272,16 +304,20 @@ def _assemble(
         lag_alarm=timedelta(hours=settings.lag_alarm_h),
         listen=_listener(settings, wire),
         media_max_mb=settings.media_max_mb,
+        library=library,
+        company=settings.company,
+        drafts=drafts(settings, directory),
     )
     wakes = waking(worker, bus)
     house = House(
         settings=settings,
         manners=manners.of(settings),
+        drafts=drafts(settings, directory),
         db=db,
         directory=directory,
         inbox=box,
         live=live,
-        library=Library.load(settings.library),
+        library=library,
         renderer=Renderer(),
         metrics=metrics,
         context=context,
@@ -370,4 +406,9 @@ def _pipeline(settings: Settings, service: Service) -> Pipeline:
         settle_rows=settings.settle_rows,
         max_attempts=settings.max_attempts,
         effect_max_age_s=settings.effect_max_age_s,
+        opens=ways(settings.opportunity_opens),
+        answers=answers.ways(settings.auto_answers),
+        manners=house.manners,
+        priors=house.priors,
+        drafts=house.drafts,
     )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.kit.errcodes import code_of, raise_for
-from scrm.contract import Account, Context, Media
-from scrm.errors import NotSent, Unknown
+from scrm.contract import Account, Context, Media, Push
+from scrm.errors import NotSent, Rejected, Unknown
 
 _LIFETIME_S = 7200.0
 #: How an answer in place of a file is marked, and the longest one.
 _WORDS = frozenset({"application/json", "text/plain", "text/json"})
 _LONGEST_WORD = 4096
+#: There is no such file, or not any more.
+_FORGOTTEN = frozenset({"40007"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,16 @@ async def upload(
         return await _harmless(ctx.http.upload(url, params={**params, "access_token": access}, media=media))
 
     return await _with_token(ctx, grant, ask, sent=False)
+
+
+async def renewed(push: Push, say: Callable[[Push], Awaitable[str]]) -> str:
+    """Say it; where the platform knows the file's id no more, once again with the file itself."""
+    try:
+        return await say(push)
+    except Rejected as refused:
+        if not push.uploaded or refused.code not in _FORGOTTEN:
+            raise
+    return await say(replace(push, uploaded=""))
 
 
 async def download(ctx: Context, path: str, *, grant: Grant, params: Mapping[str, str], limit: int) -> Media:

@@ -26,6 +26,8 @@ TOKEN_LIFETIME_S = 7200
 MEDIA_LIFETIME_S = 3 * 86400
 KEPT_DELIVERIES = 50_000
 MEDIA_KINDS = ("image", "voice", "video", "file", "thumb")
+#: Said by the id of what was uploaded.
+_NAMED = ("image", "voice", "video", "file")
 #: These hand out tokens, so they need none.
 OPEN = frozenset({"gettoken", "token", "stable_token"})
 
@@ -322,12 +324,12 @@ class Platform(Outlet):
         return stored
 
     def read_message(self, body: Mapping[str, Any], limit: int) -> tuple[str, str]:
-        """(text, kind) of an outgoing message of at most `limit` bytes; pictures must have been uploaded."""
+        """(text, kind) of an outgoing message of at most `limit` bytes; files must have been uploaded."""
         kind = body.get("msgtype")
         part = body.get(kind) if isinstance(kind, str) else None
         if not isinstance(kind, str) or not isinstance(part, dict):
             raise Fault(40008, "invalid message type")
-        if kind == "image":
+        if kind in _NAMED:
             return self.find_media(part.get("media_id")).name, kind
         content = part.get("content")
         if kind != "text" or not isinstance(content, str) or not content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from connectors.kit import api
 from connectors.kit.official import outward
 from scrm.contract import Context, Push
 from scrm.errors import Rejected
@@ -23,6 +24,10 @@ async def send(ctx: Context, push: Push) -> str:
             "lang": "zh_CN",
         }
         return await outward.deliver(ctx, push, content, path=_SUBSCRIPTION)
+    return await api.renewed(push, lambda one: _say(ctx, one))
+
+
+async def _say(ctx: Context, push: Push) -> str:
     return await outward.deliver(ctx, push, await _content(ctx, push))
 
 

@@ -18,6 +18,10 @@ async def send(ctx: Context, push: Push) -> str:
     outward.own(ctx, push)
     if push.kind == "template":
         return await _notify(ctx, push)
+    return await api.renewed(push, lambda one: _say(ctx, one))
+
+
+async def _say(ctx: Context, push: Push) -> str:
     return await outward.deliver(ctx, push, await _content(ctx, push))
 
 
@@ -51,8 +55,7 @@ async def _content(ctx: Context, push: Push) -> dict[str, Any]:
         case "image":
             return await outward.image(ctx, push)
         case "voice":
-            media_id, _ = await outward.upload(ctx, outward.file_of(push))
-            return {"msgtype": "voice", "voice": {"media_id": media_id}}
+            return {"msgtype": "voice", "voice": {"media_id": await outward.ident(ctx, push)}}
         case "video":
             return await _video(ctx, push)
         case "link":
@@ -65,7 +68,7 @@ async def _content(ctx: Context, push: Push) -> dict[str, Any]:
 
 
 async def _video(ctx: Context, push: Push) -> dict[str, Any]:
-    media_id, _ = await outward.upload(ctx, outward.file_of(push))
+    media_id = await outward.ident(ctx, push)
     title = push.card.title if push.card else push.text
     words = {"title": title, "description": push.card.description if push.card else ""}
     return {"msgtype": "video", "video": {"media_id": media_id, "thumb_media_id": media_id, **words}}

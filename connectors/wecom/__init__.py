@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectors.kit.callback import digest, echo, lane, opened, peek, peek_id
+from connectors.kit.corp import upload
 from connectors.kit.needs import AES_KEY, API_BASE, CORP_ID, OPEN_SUBJECT, TOKEN
 from connectors.wecom.deeds import DEEDS, do, outcome
 from connectors.wecom.door import door, shown, who
@@ -36,6 +37,7 @@ __all__ = [
     "send",
     "shown",
     "translate",
+    "upload",
     "who",
 ]
 

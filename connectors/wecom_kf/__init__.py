@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from connectors.kit.callback import digest, echo, lane, opened, peek, peek_id
+from connectors.kit.corp import upload
 from connectors.kit.needs import AES_KEY, API_BASE, CORP_ID, OPEN_SUBJECT, TOKEN
 from connectors.wecom_kf.events import translate
-from connectors.wecom_kf.outward import enrich, probe, send, upload
+from connectors.wecom_kf.outward import enrich, probe, send
 from connectors.wecom_kf.stream import poll
 from scrm.contract import Call, Context, Need, Raw, Receipt, Window
 
@@ -43,7 +44,7 @@ NEEDS = (
 #: `send_msg` takes our msgid, but nobody documents that a repeated one is dropped.
 IDEMPOTENT = False
 TALKS = True
-KINDS = frozenset({"text", "image", "welcome"})
+KINDS = frozenset({"text", "image", "voice", "video", "file", "welcome"})
 TEXT_LIMIT = 2048
 WINDOWS = (Window(opens=("message.",), seconds=48 * 3600, count=5),)
 

@@ -1,18 +1,18 @@
-"""Calls to the customer-service API: send when the session is ours, greet, upload, look up, probe."""
+"""Calls to the customer-service API: send when the session is ours, greet, look up, probe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from connectors.kit import api
+from connectors.kit.corp import upload
 from connectors.kit.profiles import profile_raw, word
-from scrm.contract import Context, Finding, Handle, Media, Push, Raw, Severity
+from scrm.contract import Context, Finding, Handle, Push, Raw, Severity
 from scrm.errors import NotSent, Rejected
 
 _NEW, _OURS, _POOL, _HUMAN, _ENDED = range(5)
-_MEDIA_LIFE = timedelta(days=3)
+#: Said by the id of an uploaded file.
+_FILES = frozenset({"image", "voice", "video", "file"})
 #: Somebody changed the session between our look and our move (95016), or took it over (95018).
 _MOVED = "95016"
 _NOT_OURS = frozenset({"95016", "95018"})
@@ -27,6 +27,10 @@ async def send(ctx: Context, push: Push) -> str:
     if not push.thread:
         raise Rejected("不知道客户在哪个客服账号里，请等客户先发消息。", code="no_thread")
     await _take(ctx, push)
+    return await api.renewed(push, lambda one: _say(ctx, one))
+
+
+async def _say(ctx: Context, push: Push) -> str:
     content = await _content(ctx, push)
     body = {
         "touser": push.handle.value,
@@ -39,16 +43,6 @@ async def send(ctx: Context, push: Push) -> str:
     except Rejected as refused:
         raise (_taken_over() if refused.code in _NOT_OURS else refused) from refused
     return word(answer, "msgid") or push.push_id
-
-
-async def upload(ctx: Context, media: Media) -> tuple[str, datetime]:
-    """A temporary `media_id` and until when it works."""
-    main = media.mime.partition("/")[0]
-    kind = {"image": "image", "audio": "voice", "video": "video"}.get(main, "file")
-    answer = await api.upload(
-        ctx, "cgi-bin/media/upload", grant=api.WECOM, media=media, params={"type": kind}
-    )
-    return api.field(answer, "media_id"), _made(answer, ctx.now) + _MEDIA_LIFE
 
 
 async def enrich(ctx: Context, handle: Handle) -> tuple[Raw, ...]:
@@ -142,12 +136,7 @@ def _taken_over() -> Rejected:
 async def _content(ctx: Context, push: Push) -> dict[str, object]:
     if push.kind == "text":
         return {"msgtype": "text", "text": {"content": push.text}}
-    if push.kind == "image" and push.media is not None:
-        media_id, _ = await upload(ctx, push.media)
-        return {"msgtype": "image", "image": {"media_id": media_id}}
-    raise Rejected("微信客服只能发送文字和图片。", code="unsupported")
-
-
-def _made(answer: dict[str, Any], now: datetime) -> datetime:
-    made = word(answer, "created_at")
-    return datetime.fromtimestamp(int(made), UTC) if made.isdigit() and len(made) <= 11 else now
+    if push.kind in _FILES and push.media is not None:
+        media_id = push.uploaded or (await upload(ctx, push.media))[0]
+        return {"msgtype": push.kind, push.kind: {"media_id": media_id}}
+    raise Rejected("微信客服只能发送文字、图片、语音、视频和文件。", code="unsupported")

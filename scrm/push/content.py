@@ -32,7 +32,8 @@ WORDLESS = {
     "miniprogram": "[小程序]",
     "template": "[模板消息]",
 }
-NOTES = (AS_WORDS, BY_HAND, NO_TEMPLATE, IN_PARTS)
+LEFT_OUT = "有附件是这个渠道发不了的，只发其余内容。"
+NOTES = (AS_WORDS, BY_HAND, NO_TEMPLATE, IN_PARTS, LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Content:
     kind: PushKind = "text"
     text: str = ""
     card: Card | None = None
+    #: What goes out after all that, in this order.
+    files: tuple[PushKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Piece:
     kind: PushKind
     text: str = ""
     card: Card | None = None
+    #: Which of the word's files this is.
+    file: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,16 @@ def shape(content: Content, kinds: Collection[str], limit: int) -> Shape:
     """The pieces in their order. `kinds` is what the channel carries, `limit` its longest text in bytes."""
     if content.kind == "welcome":  # one code, one message
         return Shape(pieces=(Piece(kind="welcome", text=content.text.strip()),))
+    main = _main(content, kinds, limit)
+    files = [Piece(kind=kind, file=n) for n, kind in enumerate(content.files) if kind in kinds]
+    whole = len(files) == len(content.files)
+    if not main.pieces and (main.note or not files):
+        return main if whole or main.note else Shape(note=BY_HAND)
+    return Shape(pieces=(*main.pieces, *files), note=main.note or ("" if whole else LEFT_OUT))
+
+
+def _main(content: Content, kinds: Collection[str], limit: int) -> Shape:
+    """Everything but the files."""
     if content.kind == "text":
         return Shape(pieces=_texts(content.text, limit))
     if content.kind in kinds:

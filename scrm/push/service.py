@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from scrm import inbox, outbox, shapes
 from scrm.accounts.service import Directory, Plugged
-from scrm.contract import Card, Envelope, Handle, Media, Push, PushKind
+from scrm.contract import Card, Envelope, Handle, Push, PushKind
 from scrm.db import Conn
 from scrm.desk.manners import Manners
 from scrm.errors import Conflict, Unsealable
@@ -20,7 +20,7 @@ from scrm.push import looking, store
 from scrm.push.content import Content, Piece
 from scrm.push.looking import USUAL, decide
 from scrm.push.rules import Ask, Decision, Purpose, Verdict
-from scrm.push.words import Word, content_of, demand_readable, shown, sniffed
+from scrm.push.words import Enclosure, Word, content_of, demand_readable, shown, sniffed
 from scrm.seal import new_id
 from scrm.staff.rules import Scope
 from scrm.timeline import collision, witness
@@ -31,6 +31,7 @@ from scrm.timeline.store import conversations
 __all__ = [
     "LATE",
     "Decision",
+    "Enclosure",
     "Load",
     "Purpose",
     "Reached",
@@ -181,8 +182,10 @@ async def record(
             await outbox.finish(conn, before.outbox_id, "unconfirmed", now=now)
         return Said(event_ids=(before.event_id,), repeated=True)
     content = content_of(word)
-    piece = Piece(kind=content.kind, text=word.text.strip(), card=content.card)
-    said = await _write(conn, plugged, talk, word, [piece], state=state, now=now)
+    pieces = [Piece(kind=kind, file=n) for n, kind in enumerate(content.files)]
+    if word.text.strip() or word.media or word.card:
+        pieces.insert(0, Piece(kind=content.kind, text=word.text.strip(), card=content.card))
+    said = await _write(conn, plugged, talk, word, pieces, state=state, now=now)
     await witness.found(conn, said.event_ids[0], now=now)  # the vendor's own record may have been faster
     return said
 
@@ -282,7 +285,7 @@ def _payload(sheet: _Sheet, piece: Piece) -> bytes:
         thread=sheet.talk.thread,
         text=piece.text,
         code=sheet.word.code,
-        media_id=sheet.media_id if _carries(sheet, piece) else 0,
+        media_id=_media_id(sheet, piece),
         card=piece.card,
     )
     plain = {name: getattr(load, name) for name in Load.__slots__}
@@ -293,7 +296,13 @@ def _payload(sheet: _Sheet, piece: Piece) -> bytes:
 
 def _carries(sheet: _Sheet, piece: Piece) -> bool:
     """The file goes with the first thing said, be it a picture or the picture of a card."""
-    return sheet.word.media is not None and piece.kind != "text"
+    return sheet.word.media is not None and piece.kind != "text" and piece.file is None
+
+
+def _media_id(sheet: _Sheet, piece: Piece) -> int:
+    if piece.file is not None:
+        return sheet.word.files[piece.file].media_id
+    return sheet.media_id if _carries(sheet, piece) else 0
 
 
 async def _entry(conn: Conn, sheet: _Sheet, piece: Piece, key: str, *, at: datetime) -> timeline.Entry:
@@ -317,14 +326,22 @@ async def _entry(conn: Conn, sheet: _Sheet, piece: Piece, key: str, *, at: datet
         inbox_id=await inbox.add_ours(conn, talk.account_id, source_key, sheet.lane, now=at),
         staff_id=sheet.word.staff_id,
         # Advertising is no answer: who waits for one still does.
-        still=sheet.word.purpose in ("service", "marketing", "sop") and talk.waiting_since is not None,
+        still=_is_no_answer(sheet.word) and talk.waiting_since is not None,
     )
+
+
+def _is_no_answer(word: Word) -> bool:
+    return word.auto or word.purpose in ("service", "marketing", "sop")
 
 
 def _body(conn: Conn, sheet: _Sheet, piece: Piece) -> dict[str, object]:
     body: dict[str, object] = {}
-    if sheet.word.media is not None and _carries(sheet, piece):
-        body["media"] = _media(conn, sheet.media_id, sheet.word.media)
+    if piece.file is not None:
+        one = sheet.word.files[piece.file]
+        body["media"] = _media(conn, one.media_id, one.name, one.mime, one.size)
+    elif sheet.word.media is not None and _carries(sheet, piece):
+        own = sheet.word.media
+        body["media"] = _media(conn, sheet.media_id, own.name, own.mime, len(own.content))
     if piece.card is not None:
         told = {"title": piece.card.title, "description": piece.card.description, "url": piece.card.url}
         body["card"] = {name: value for name, value in told.items() if value}
@@ -333,14 +350,13 @@ def _body(conn: Conn, sheet: _Sheet, piece: Piece) -> dict[str, object]:
     return body
 
 
-def _media(conn: Conn, media_id: int, one: Media) -> dict[str, str | int]:
+def _media(conn: Conn, media_id: int, name: str, mime: str, size: int) -> dict[str, str | int]:
     """How an event names the file it came with."""
-    public = conn.vault.public("media", media_id)
-    return {"id": public, "name": one.name, "mime": one.mime, "size": len(one.content)}
+    return {"id": conn.vault.public("media", media_id), "name": name, "mime": mime, "size": size}
 
 
 # -- sending -----------------------------------------------------------------------------------------------
-async def opened(conn: Conn, row: outbox.Sending) -> Push:
+async def opened(conn: Conn, row: outbox.Sending, *, now: datetime) -> Push:
     """The push of a claimed outbox row. `push_id` is its outbox id: the same on every attempt.
 
     Raises `Unsealable` when what was to be said cannot be opened any more.
@@ -355,6 +371,7 @@ async def opened(conn: Conn, row: outbox.Sending) -> Push:
         kind=cast(PushKind, row.kind),
         text=load.text,
         media=found.get(load.media_id),
+        uploaded=await store.uploaded_as(conn, row.account_id, load.media_id, now=now) if found else "",
         card=load.card,
         code=load.code,
         thread=load.thread,

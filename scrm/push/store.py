@@ -12,7 +12,8 @@ from scrm.db import Conn
 from scrm.desk.calendar.service import AHEAD
 from scrm.desk.frequency import Reached
 from scrm.push.rules import Opening, Used
-from scrm.schema import event, event_node, media, outbox, reach
+from scrm.push.words import SPARE
+from scrm.schema import event, event_node, media, outbox, reach, uploaded
 from scrm.seal import new_id
 from scrm.timeline.rules import Talk
 
@@ -135,6 +136,18 @@ async def add_media(
     }
     await conn.insert_new(media, [row])
     return media_id
+
+
+async def uploaded_as(conn: Conn, account_id: int, media_id: int, *, now: datetime) -> str:
+    """The vendor's id of a file it was given ahead of time, while that surely works; "" = it holds none."""
+    c = uploaded.c
+    stmt = sa.select(c.name).where(
+        c.tenant_id == conn.tenant_id,
+        c.account_id == account_id,
+        c.media_id == media_id,
+        c.until_at > now + SPARE,
+    )
+    return await conn.scalar(stmt) or ""
 
 
 async def owner_of(conn: Conn, media_id: int) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from scrm.contract import Card, Media, PushKind
 from scrm.errors import BadInput
@@ -15,11 +16,24 @@ TEXT_MAX = 4000
 _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _MB = 1024 * 1024
 #: What the platforms take, in bytes.
-_MEDIA_MAX: dict[str, int] = {"image": 2 * _MB, "voice": 2 * _MB, "video": 10 * _MB, "file": 20 * _MB}
+MEDIA_MAX: Mapping[str, int] = {"image": 2 * _MB, "voice": 2 * _MB, "video": 10 * _MB, "file": 20 * _MB}
+#: Less than so much left of a file at a vendor: it might be over before the vendor looks at it.
+SPARE = timedelta(minutes=10)
 _CARDS = ("link", "miniprogram", "template")
 _FARTHEST = timedelta(days=60)
 
 Form = Literal["", "image", "voice", "video", "file", "link", "miniprogram", "template"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """A file of ours that goes out after the words; what is behind its id never changes."""
+
+    media_id: int
+    name: str
+    mime: str
+    size: int
+    form: Form = "file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +55,10 @@ class Word:
     purpose: Purpose = "reply"
     #: Not before then; None = at once.
     at: datetime | None = None
+    #: Nobody of us wrote it: who waits for an answer still does.
+    auto: bool = False
+    #: After everything else, in this order.
+    files: tuple[Enclosure, ...] = ()
 
     @property
     def kind(self) -> PushKind:
@@ -52,11 +70,15 @@ class Word:
 
 
 def content_of(word: Word) -> Content:
-    return Content(kind=word.kind, text=word.text, card=word.card)
+    files = tuple(cast(PushKind, one.form or "file") for one in word.files)
+    return Content(kind=word.kind, text=word.text, card=word.card, files=files)
 
 
 def shown(piece: Piece, word: Word) -> str:
     """One push as the timeline says it."""
+    if piece.file is not None:
+        one = word.files[piece.file]
+        return f"{WORDLESS['file']} {one.name}" if piece.kind == "file" else WORDLESS[piece.kind]
     if piece.card is not None:
         lines = (f"{WORDLESS[piece.kind]} {piece.card.title}".strip(), piece.text)
         return "\n".join(line for line in lines if line)
@@ -69,7 +91,7 @@ def demand_readable(word: Word, now: datetime) -> None:
     """Raises `BadInput` for what cannot be said anywhere."""
     if "\x00" in word.text:
         raise BadInput("内容里有不能显示的字符，请重新输入。")
-    if not word.text.strip() and word.media is None and word.card is None:
+    if not word.text.strip() and word.media is None and word.card is None and not word.files:
         raise BadInput("请先输入要发送的内容。")
     if len(word.text) > TEXT_MAX:
         raise BadInput(f"内容太长：最多 {TEXT_MAX} 个字，现在 {len(word.text)} 个。")
@@ -83,9 +105,9 @@ def demand_readable(word: Word, now: datetime) -> None:
 
 def _demand_file(word: Word, one: Media) -> None:
     form = word.kind if word.card is None else "image"
-    if form == "image" and (len(one.content) > _MEDIA_MAX["image"] or one.mime not in _IMAGES.values()):
+    if form == "image" and (len(one.content) > MEDIA_MAX["image"] or one.mime not in _IMAGES.values()):
         raise BadInput("图片只支持 2 MB 以内的 JPG 或 PNG。")
-    most = _MEDIA_MAX.get(form, 0)
+    most = MEDIA_MAX.get(form, 0)
     if not one.content or len(one.content) > most:
         raise BadInput(f"文件最大 {most // _MB} MB，且不能是空的。")
 

@@ -19,15 +19,25 @@ from scrm.identity import aftermath, hints
 from scrm.inbox import Inbox
 from scrm.live import Live
 from scrm.pipeline import Pipeline
+from scrm.pipeline.drafts import Drafts
+from scrm.pipeline.sops.turns import Means
+from scrm.playbook.enclosures import service as enclosures
+from scrm.playbook.service import Library
 from scrm.timeline import hands
 from scrm.timeline.store import hands as whose
+from scrm.worker import stepping
 from scrm.worker.adjudicating import Adjudicating
+from scrm.worker.boarding import KIND as BOARD
+from scrm.worker.boarding import Boarding
+from scrm.worker.counting import KIND as COUNT
+from scrm.worker.counting import Counting
 from scrm.worker.deeds import Deeds
 from scrm.worker.draining import make_way, rest
 from scrm.worker.enriching import Enriching
 from scrm.worker.errands import Errands, Premises
 from scrm.worker.fetching import Fetching
 from scrm.worker.following import Following
+from scrm.worker.giving import Giving, Looking
 from scrm.worker.hearing import Hearing, Listen
 from scrm.worker.hinting import Hinting
 from scrm.worker.nightly import KIND as NIGHTLY
@@ -82,6 +92,9 @@ class Worker:
         manners: Manners | None = None,
         listen: Listen | None = None,
         media_max_mb: int = 20,
+        library: Library | None = None,
+        company: str = "",
+        drafts: Drafts | None = None,
         propose_hour: int = -1,
     ) -> None:
         self._db = db
@@ -114,9 +127,22 @@ class Worker:
             stopping=lambda: self._stopping,
             max_attempts=max_attempts,
         )
-        self._hearing = Hearing(premises, listen)
+        self._hearing = Hearing(premises, listen, drafts)
         self._pooling = Pooling(premises)
+        self._boarding = Boarding(premises)
+        self._counting = Counting(premises)
+        means = Means(
+            directory=directory,
+            library=library or Library([]),
+            company=company,
+            manners=manners or Manners(),
+            drafts=drafts,
+        )
+        wakes = stepping.Wakes(send=self.send.set, react=self.react.set, due=self.due.set)
+        sops = stepping.errands(premises, means, wakes)
+        self._sweeping = sops.sweeping
         self._nightly = Nightly(premises, hour=propose_hour)
+        self._looking = Looking(premises, means.library)
         self.errands = Errands(
             premises,
             {
@@ -127,10 +153,15 @@ class Worker:
                 "work": Working(premises, KINDS),
                 "adjudicate": Adjudicating(premises),
                 POOL: self._pooling,
+                BOARD: self._boarding,
+                COUNT: self._counting,
                 NIGHTLY: self._nightly,
                 hints.KIND: Hinting(premises),
-                aftermath.KIND: Turning(premises),
+                aftermath.KIND: Turning(premises, drafts),
                 "transcribe": self._hearing,
+                enclosures.SWEEP: self._looking,
+                enclosures.GIVE: Giving(premises),
+                **sops.kinds,
             },
         )
 
@@ -212,7 +243,11 @@ class Worker:
         await make_way(self._db, self._directory, tenant_id)
         await self._following.begin(tenant_id)
         await self._pooling.begin(tenant_id)
+        await self._boarding.begin(tenant_id)
+        await self._counting.begin(tenant_id)
+        await self._sweeping.begin(tenant_id)
         await self._nightly.begin(tenant_id)
+        await self._looking.begin(tenant_id)
         await self._following.watch(tenant_id)
         await self._hearing.look(tenant_id)
         return 0

@@ -13,6 +13,8 @@ from scrm.contract import Media
 from scrm.db import Conn
 from scrm.errors import Rejected
 from scrm.live import Change
+from scrm.pipeline import promising
+from scrm.pipeline.drafts import Drafts
 from scrm.timeline.store import hearing, search
 from scrm.timeline.store import media as files
 from scrm.timeline.store.hearing import Recording
@@ -33,9 +35,10 @@ class Hearing:
 
     LASTING = False
 
-    def __init__(self, premises: Premises, listen: Listen | None) -> None:
+    def __init__(self, premises: Premises, listen: Listen | None, drafts: Drafts | None = None) -> None:
         self._on = premises
         self._listen = listen
+        self._drafts = drafts or Drafts()
 
     async def look(self, tenant_id: int) -> None:
         """Ask for recordings that came in meanwhile, also for those from before it was configured."""
@@ -65,7 +68,10 @@ class Hearing:
             found = await hearing.of_media(conn, media_id)
             for one in found:
                 await hearing.write(conn, one, text)
-            await search.index(conn, [one.event_id for one in found])
+            ids = [one.event_id for one in found]
+            await search.index(conn, ids)
+            promised = await promising.reread(conn, self._drafts, ids, now=await conn.now())
+            conn.after_commit(lambda: self._on.live.publish(tenant_id, promised))
             self._tell(conn, found)
         return None
 

@@ -93,7 +93,7 @@ class Sender:
             now = await conn.now()
             lost = await outbox.abandoned(conn, now=now, limit=_SENDS_AT_ONCE, sending=self._sending)
             rows = await outbox.claim(conn, now=now, limit=_SENDS_AT_ONCE, resting=resting)
-            pushes = [await _opened(conn, row) for row in rows]
+            pushes = [await _opened(conn, row, now) for row in rows]
         await all_of(
             *(self._settle_lost(tenant_id, row) for row in lost),
             *(self._send_one(tenant_id, row, one, until) for row, one in zip(rows, pushes, strict=True)),
@@ -251,9 +251,9 @@ def _dead(why: str, *, code: str = "", effect: str = "") -> _Result:
     return _Result(state="dead", code=code, error=why, effect=effect)
 
 
-async def _opened(conn: Conn, row: Sending) -> Push | None:
+async def _opened(conn: Conn, row: Sending, now: datetime) -> Push | None:
     """None when it cannot be opened any more: that row is given up, its neighbours are not."""
     try:
-        return await push.opened(conn, row)
+        return await push.opened(conn, row, now=now)
     except Unsealable:
         return None

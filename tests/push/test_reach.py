@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from scrm import outbox
 from scrm.accounts.service import Directory
 from scrm.contract import Card, Link, Media, Window
-from scrm.db import Conn, Database
+from scrm.db import Conn, Database, utcnow
 from scrm.desk.frequency import Limits
 from scrm.desk.manners import Manners
 from scrm.errors import BadInput, Conflict
@@ -334,7 +334,7 @@ async def test_what_the_sender_gets_is_what_the_channel_carries(
         await push.say(conn, through, await talk_of(conn, "anna"), word, now=MORNING)
         seen = []
         while found := await outbox.claim(conn, now=MORNING + timedelta(minutes=1), limit=1):
-            one = await push.opened(conn, found[0])
+            one = await push.opened(conn, found[0], now=utcnow())
             seen.append((one.kind, one.text, one.card))
             assert (one.media is not None) == (one.kind in ("file", "image"))
             await outbox.finish(conn, found[0].outbox_id, "sent", now=MORNING)
@@ -380,7 +380,7 @@ async def test_what_the_release_before_queued_can_still_be_sent(database: Databa
 
         assert row.payload is not None
         assert b'"card"' not in row.payload
-        assert (await push.opened(conn, row)).card is None
+        assert (await push.opened(conn, row, now=utcnow())).card is None
 
 
 async def test_ours_beside_it_do_not_count_as_the_customers_words(database: Database) -> None:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from scrm import inbox, outbox
 from scrm.contract import Media, Window
-from scrm.db import Conn, Database
+from scrm.db import Conn, Database, utcnow
 from scrm.errors import BadInput, Conflict
 from scrm.push import service as push
 from scrm.push.service import Said, Word
@@ -61,7 +61,7 @@ async def test_what_the_worker_claims_is_the_push_that_was_meant(database: Datab
         await asked(conn)
         await say(conn, Word(key="w1", text="三百元"))
         (row,) = await outbox.claim(conn, now=later(9), limit=9)
-        one, again = await push.opened(conn, row), await push.opened(conn, row)
+        one, again = await push.opened(conn, row, now=utcnow()), await push.opened(conn, row, now=utcnow())
 
     assert (one.kind, one.text, one.thread, one.handle.value) == ("text", "三百元", "t-7", "anna")
     assert one.push_id == again.push_id
@@ -162,7 +162,7 @@ async def test_a_picture_travels_sealed_with_the_customers_key(database: Databas
         await asked(conn)
         await say(conn, Word(key="w1", media=PICTURE))
         (row,) = await outbox.claim(conn, now=later(9), limit=9)
-        one = await push.opened(conn, row)
+        one = await push.opened(conn, row, now=utcnow())
 
     assert (one.kind, one.media) == ("image", PICTURE)
 
@@ -175,7 +175,7 @@ async def test_a_welcome_needs_no_window_and_takes_no_place(database: Database) 
             conn, plugged(channel()), await talk_of(conn, "anna"), in_app=False, now=later(2)
         )
         (row,) = await outbox.claim(conn, now=later(9), limit=9)
-        one = await push.opened(conn, row)
+        one = await push.opened(conn, row, now=utcnow())
 
     assert (one.kind, one.code, verdict.left) == ("welcome", "CODE", 5)
 

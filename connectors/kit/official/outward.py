@@ -32,6 +32,14 @@ async def deliver(ctx: Context, push: Push, content: Mapping[str, Any], *, path:
     return word(answer, "msgid") or push.push_id
 
 
+async def ident(ctx: Context, push: Push) -> str:
+    """The `media_id` of what comes with a push: the one it was given ahead of time, else a new one."""
+    if push.uploaded:
+        return push.uploaded
+    media_id, _ = await upload(ctx, file_of(push))
+    return media_id
+
+
 async def upload(ctx: Context, media: Media) -> tuple[str, datetime]:
     """A temporary `media_id` and until when it works."""
     answer = await api.upload(
@@ -56,8 +64,7 @@ def text(push: Push) -> dict[str, Any]:
 
 
 async def image(ctx: Context, push: Push) -> dict[str, Any]:
-    media_id, _ = await upload(ctx, file_of(push))
-    return {"msgtype": "image", "image": {"media_id": media_id}}
+    return {"msgtype": "image", "image": {"media_id": await ident(ctx, push)}}
 
 
 async def page(ctx: Context, push: Push) -> dict[str, Any]:
