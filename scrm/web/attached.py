@@ -51,7 +51,7 @@ class Teller:
             shape=shape,
             title=one.name or self.say(_NAMES.get(one.kind, "文件")),
             href=href,
-            facts=tuple(f for f in (_length(self.say, one.seconds), _size(one.size)) if f),
+            facts=tuple(f for f in (_length(self.say, one.seconds), size_of(one.size)) if f),
             note="" if here and shape != "file" else self._state(one),
             text=one.transcript,
             again=(self.vault.public("event", event_id), one.n) if one.state in _AGAIN else None,
@@ -73,7 +73,7 @@ class Teller:
             shape=files.shape(str(kept.get("mime", ""))),
             title=_text(kept, "name") or self.say("文件"),
             href=f"/media/{kept['id']}",
-            facts=tuple(f for f in (_size(size if isinstance(size, int) else 0),) if f),
+            facts=tuple(f for f in (size_of(size if isinstance(size, int) else 0),) if f),
         )
 
     # -- what is told --------------------------------------------------------------------------------------
@@ -228,7 +228,8 @@ def _length(say: Say, seconds: object) -> str:
     return say("{m} 分 {s} 秒", m=minutes, s=rest) if minutes else say("{s} 秒", s=rest)
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
+    """As people read it; "" for nothing."""
     if size <= 0:
         return ""
     return f"{size / 1024 / 1024:.1f} MB" if size >= 1024 * 1024 else f"{max(1, round(size / 1024))} KB"

@@ -98,8 +98,8 @@ async def add_price(request: web.Request) -> web.Response:
                 code,
                 price_list=form.get("price_list", ""),
                 yuan=form.get("amount", ""),
-                starts_at=_time(form.get("starts", "")) or now,
-                ends_at=_time(form.get("ends", "")),
+                starts_at=time_of(form.get("starts", "")) or now,
+                ends_at=time_of(form.get("ends", "")),
                 now=now,
             )
             await audit(conn, who.label, "catalog.price", now=now, subject=code[:64])
@@ -108,7 +108,7 @@ async def add_price(request: web.Request) -> web.Response:
     return see_other("/catalog")
 
 
-def _time(text: str) -> datetime | None:
+def time_of(text: str) -> datetime | None:
     """A Shanghai wall time of a form; None when left empty. Raises `BadInput`."""
     if not text.strip():
         return None

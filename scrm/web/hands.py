@@ -205,6 +205,7 @@ async def collided(request: web.Request, event_ids: tuple[int, ...], form: Form)
         key=str(form.get("key", "")) or secrets.token_hex(12),
         suggestion=str(form.get("suggestion", "")),
         image=isinstance(image, FileField) and bool(image.filename),
+        files=str(form.get("files", "")),
     )
     name = "inbox/collision.html" if wants_fragment(request) else "inbox/collision_page.html"
     return page(request, name, status=Conflict.status, collision=view)

@@ -15,6 +15,8 @@ from scrm.desk.manners import Manners
 from scrm.errors import NotSignedIn
 from scrm.inbox import Inbox
 from scrm.live import Live
+from scrm.pipeline.drafts import Drafts
+from scrm.playbook.effect.service import Priors
 from scrm.playbook.service import Library
 from scrm.settings import Settings
 from scrm.spool.host import Spool
@@ -42,6 +44,10 @@ class House:
     wake_due: Callable[[], None] = lambda: None
     #: Quiet hours, office hours, how often is too often.
     manners: Manners = field(default_factory=Manners)
+    #: What may be said and promised.
+    drafts: Drafts = field(default_factory=Drafts)
+    #: What became of suggestions so far.
+    priors: Priors = field(default_factory=Priors)
     #: Where callbacks go while the database is down; None = embedded.
     spool: Spool | None = None
     #: What visitors may ask.

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from scrm.contract import Visits
 from scrm.db import Conn, utcnow
+from scrm.desk.tasks import store as tasks
 from scrm.live import WE_TYPE, Change
 from scrm.staff.rules import Policy, scope
 from scrm.timeline.rules import Talk
@@ -17,10 +18,12 @@ from scrm.timeline.store.events import Place
 from scrm.web import views
 from scrm.web.hands import away, hands_of
 from scrm.web.house import actor, house
+from scrm.web.offering import offer
 from scrm.web.pages import page, place_in, see_other, talk_of
 from scrm.web.present import Desk
 from scrm.web.ringing import rings
 from scrm.web.routes import Route
+from scrm.web.todo import present as todo
 
 
 async def home(_request: web.Request) -> web.Response:
@@ -49,13 +52,14 @@ async def conversation_page(request: web.Request) -> web.Response:
     async with found.db.begin(actor(request).tenant_id) as conn:
         talk = await talk_of(conn, request)
         await _read(request, conn, talk)
+    await offer(found, actor(request).tenant_id, talk)
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow())
         before = place_in(conn.vault, request.query.get("before", ""))
         view = views.InboxView(
             queue=await _queue(request, desk, current=desk.cid(talk)),
             conversation=await _conversation(desk, talk, before),
-            customer=await desk.customer(talk),
+            customer=await desk.customer(talk, task=request.query.get("task", "")),
             rings=await rings(desk),
         )
     return page(request, "inbox/page.html", inbox=view)
@@ -97,8 +101,12 @@ async def typing(request: web.Request) -> web.Response:
 async def _queue(request: web.Request, desk: Desk, *, current: str = "") -> views.QueueView:
     asked = request.query.get("filter", "")
     which = cast(views.QueueFilter, asked if asked in get_args(views.QueueFilter) else "all")
+    board = None
+    if which == "tasks":
+        board = await todo.board(desk, todo.mine(desk.actor), place="inbox", url="/inbox/queue?filter=tasks")
     return views.QueueView(
-        rows=await desk.queue(which),
+        rows=() if which == "tasks" else await desk.queue(which),
+        board=board,
         filter=which,
         counts=await _counts(desk.conn, desk),
         current=current,
@@ -112,7 +120,11 @@ async def _conversation(desk: Desk, talk: Talk, before: Place | None) -> views.C
 
 
 async def _counts(conn: Conn, desk: Desk) -> dict[views.QueueFilter, int]:
-    return {"waiting": await conversations.waiting_count(conn, scope(desk.actor), now=desk.now)}
+    mine = await tasks.counts(conn, todo.mine(desk.actor), now=desk.now)
+    return {
+        "waiting": await conversations.waiting_count(conn, scope(desk.actor), now=desk.now),
+        "tasks": sum(mine.values()),
+    }
 
 
 ROUTES = (

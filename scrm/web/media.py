@@ -11,6 +11,7 @@ from scrm.contract import Media
 from scrm.db import Conn
 from scrm.errors import BadInput, NotFound
 from scrm.live import Change
+from scrm.playbook.enclosures import store as enclosures
 from scrm.staff.rules import Policy, scope
 from scrm.timeline import files
 from scrm.timeline.seeing import sees
@@ -33,7 +34,9 @@ async def shown(request: web.Request) -> web.Response:
     who = actor(request)
     async with house(request).db.read(who.tenant_id) as conn:
         media_id = conn.vault.private("media", request.match_info["mid"])
-        await _demand_visible(conn, request, await media.owner_of(conn, media_id))
+        # What goes out with talk-tracks is the company's own, for everybody who talks to customers.
+        if not await enclosures.of_media(conn, [media_id]):
+            await _demand_visible(conn, request, await media.owner_of(conn, media_id))
         tag = f'"{request.match_info["mid"]}"'
         # What is behind an id never changes.
         if tag in request.headers.get("If-None-Match", ""):

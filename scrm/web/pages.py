@@ -61,12 +61,17 @@ def theme(found: Actor | None) -> Theme:
 
 async def form_of(request: web.Request) -> dict[str, str | FileField]:
     """The fields of a form, the last of each name. Raises `BadInput` for one that cannot be read."""
+    return dict(await fields_of(request))
+
+
+async def fields_of(request: web.Request) -> list[tuple[str, str | FileField]]:
+    """Every field, in order, also those of one name. Raises the same."""
     try:
-        fields = dict(await request.post())
+        fields = await request.post()
     except (ValueError, LookupError, RuntimeError, HttpProcessingError):
         # Wrong charset, boundary, part header, encoding: whatever the parser stumbles over is the sender's.
         raise BadInput from None
-    return {k: v if isinstance(v, FileField) else str(v) for k, v in fields.items()}
+    return [(k, v if isinstance(v, FileField) else str(v)) for k, v in fields.items()]
 
 
 def wants_fragment(request: web.Request) -> bool:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scrm.contract import Uploads, Visits
+from scrm.contract import Sends, Visits
 from scrm.identity import service as families
 from scrm.identity import store as identity
-from scrm.playbook.service import Card, cards
 from scrm.staff import store as staff
 from scrm.staff.rules import scope
 from scrm.timeline import collision
 from scrm.timeline.rules import Talk
 from scrm.timeline.store import conversations, events, tallies
 from scrm.timeline.store.events import Place
-from scrm.web import lines, outlook, views
+from scrm.web import advice, lines, outlook, views
 from scrm.web.about import Reader
+from scrm.web.advice import Given
 from scrm.web.family.strip import strip
 from scrm.web.lines import Asked
-from scrm.web.pages import facts, topic
+from scrm.web.pages import topic
 from scrm.web.reading import Reading
+from scrm.web.sale import strip as sale
+from scrm.web.sale import tab as coupons
+from scrm.web.todo import present as todo
+from scrm.web.vetting import present as vetting
 
 _OUTGOING = timedelta(minutes=2)
+_NOTHING = Given()
 #: Today and the six days before; so many things of it.
 _WEEK, _COUNTED = timedelta(days=6), 6
 #: A wait is amber after the first and red after the second; the reply target becomes data with the SLA rules.
@@ -44,7 +49,7 @@ class Desk(Reading):
         return (*mine, *(topic(vault, "team", t) for t in sorted(teams)))
 
     # -- queue ---------------------------------------------------------------------------------------------
-    async def queue(self, which: views.QueueFilter, *, limit: int = 100) -> tuple[views.QueueRow, ...]:
+    async def queue(self, which: conversations.Filter, *, limit: int = 100) -> tuple[views.QueueRow, ...]:
         found = await conversations.queue(self.conn, scope(self.actor), which, now=self.now, limit=limit)
         names = await self.names([t.node_id for t, _ in found])
         reps = await staff.members(self.conn, [t.rep_id for t, _ in found if t.rep_id])
@@ -78,6 +83,9 @@ class Desk(Reading):
         tab: views.Tab = "scripts",
         edit: str = "",
         timeline: views.TimelineView | None = None,
+        task: str = "",
+        quote: str = "",
+        given: Given = _NOTHING,
     ) -> views.CustomerView:
         home = await self._home(talk)
         spans = await identity.intervals(self.conn, home.members[0]) if home else []
@@ -87,10 +95,10 @@ class Desk(Reading):
         ahead, standing = await outlook.both(
             self.house, self.conn, self.say, talk, in_app=self.in_app, home=home, now=self.now
         )
-        named = (await identity.names(self.conn, [talk.node_id])).get(talk.node_id) or ""
-        known = facts(self.actor, self.house.settings.company, named, self.now)
-        offers = await cards(self.conn, self.house.library, talk.conversation_id, known)
-        shown = tuple(self._card(n, card) for n, card in enumerate(offers, 1))
+        theirs = sorted({talk.node_id, *(home.owners if home else ())})
+        shown = await advice.shown(self, talk, given, via=ahead.via)
+        vetted = await vetting.around(self, talk, theirs, shown, quote)
+        writing = vetted.quoting or await todo.prepared(self, talk, task, via=ahead.via)
         return views.CustomerView(
             cid=self.cid(talk),
             name=name,
@@ -100,7 +108,8 @@ class Desk(Reading):
             strip=beside,
             about=await Reader(house=self.house, conn=self.conn, actor=self.actor).view(talk),
             counted=await self._counted(spans),
-            cards=shown,
+            cards=vetted.cards,
+            conflict=vetted.conflict,
             outgoing=await self._outgoing(talk),
             via=ahead.via,
             via_note=ahead.closed,
@@ -109,27 +118,21 @@ class Desk(Reading):
             standing=replace(standing, undo=self.actor.role == "lead"),
             tab=tab,
             timeline=timeline,
-            edit=next((c for c in shown if c.id == edit), None),
+            sale=await sale.strip(self, talk, theirs),
+            labels=await sale.labels(self, talk, theirs),
+            coupons=await coupons.coupons(self, talk) if tab == "coupons" else None,
+            todo=await todo.of_family(self, talk, home.owners if home else ()),
+            task=task,
+            quote=quote if vetted.quoting else "",
+            edit=next((c for c in shown if c.id == edit), writing),
             seen=await self.seen(talk),
-            topics=self._topics(spans),
+            topics=self._topics(spans, home.owners if home else ()),
         )
 
     async def _counted(self, spans: Sequence[identity.Interval]) -> tuple[views.Counted, ...]:
         nodes = {s.node_id for s in spans if s.until_at is None}
         found = await tallies.of_nodes(self.conn, nodes, since=self.now - _WEEK)
         return tuple(views.Counted(name=one.name, n=one.n) for one in found[:_COUNTED])
-
-    def _card(self, n: int, card: Card) -> views.ScriptCard:
-        return views.ScriptCard(
-            id=self.conn.vault.public("suggestion", card.suggestion_id),
-            n=n,
-            title=f"{self.say(card.stage)} · {card.script.title}",
-            why=card.reason,
-            parts=card.rendered.parts,
-            text=card.rendered.text,
-            key=secrets.token_hex(12),
-            missing=card.rendered.missing,
-        )
 
     async def _subline(self, talk: Talk) -> str:
         if talk.rep_id is None:
@@ -150,8 +153,10 @@ class Desk(Reading):
         person = (await identity.persons_of(self.conn, [talk.node_id])).get(talk.node_id)
         return await families.household(self.conn, person) if person else None
 
-    def _topics(self, spans: Sequence[identity.Interval]) -> tuple[str, ...]:
-        return tuple(sorted(topic(self.conn.vault, "node", n) for n in {s.node_id for s in spans}))
+    def _topics(self, spans: Sequence[identity.Interval], family: Collection[int]) -> tuple[str, ...]:
+        """What moves this page: what the person does, and what is done by and for their family."""
+        seen = {s.node_id for s in spans} | set(family)
+        return tuple(sorted(topic(self.conn.vault, "node", n) for n in seen))
 
     # -- the desktop conversation --------------------------------------------------------------------------
     async def conversation(self, talk: Talk, *, before: Place | None) -> views.ConversationView:
@@ -170,7 +175,7 @@ class Desk(Reading):
             closed=ahead.closed,
             line=ahead.line,
             later=ahead.later,
-            images=isinstance(plugged.plug, (Uploads, Visits)),
+            images=isinstance(plugged.plug, Sends) and "image" in plugged.plug.KINDS,
             typing=isinstance(plugged.plug, Visits),
             owner=await self._subline(talk),
             seen=await self.seen(talk),

@@ -26,6 +26,13 @@ from scrm.web.house import House
 from scrm.web.pages import locale
 from scrm.web.parts import Attached, Version
 
+OURS = "系统"
+#: By what the account allows in `auto_answers`.
+AUTO = {
+    "first": "自动 · 首次回复（管理员已开启）",
+    "night": "自动 · 下班时段回复（管理员已开启）",
+    "faq": "自动 · 常见问题（管理员已开启）",
+}
 _TICK = timedelta(microseconds=1)
 _STRANGE = "event.unknown"
 #: Messages that are all words: their body has nothing to show.
@@ -118,7 +125,7 @@ class Reading:
         customer = known.names.get(e.node_id or 0) or self.say("微信客户")
         member, sent = known.people.get(e.staff_id or 0), known.sent.get(e.event_id)
         mine = member is not None and member.staff_id == self.actor.staff_id
-        ours = self.say("我") if mine else member.name if member else self.say("系统")
+        ours = self.say("我") if mine else member.name if member else self.say(_machine(e))
         out, body = e.direction == "out", known.bodies.get(e.event_id, {})
         brought = self._teller().of(e.event_id, e.kind, body, known.files.get(e.event_id, []))
         return views.Item(
@@ -143,6 +150,16 @@ class Reading:
 
     def _teller(self) -> Teller:
         return Teller(say=self.say, vault=self.conn.vault, masked=lambda value: masked(self.actor, value))
+
+
+def _machine(e: Stored) -> str:
+    """What said it by itself, and that it was allowed to."""
+    start = "ours:auto:"
+    return (
+        AUTO.get(e.source_key.removeprefix(start).partition(":")[0], OURS)
+        if e.source_key.startswith(start)
+        else OURS
+    )
 
 
 def _has_body(e: Stored) -> bool:

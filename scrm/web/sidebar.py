@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import datetime
+from typing import cast, get_args
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -17,20 +19,23 @@ from scrm.identity import service as identity
 from scrm.identity import store as nodes
 from scrm.ledger.store import audit
 from scrm.live import Change
-from scrm.playbook.service import use
 from scrm.push import service as push
 from scrm.staff.rules import Policy, scope
 from scrm.timeline.store import conversations
-from scrm.web import views
+from scrm.web import bringing, views
 from scrm.web.hands import collided
 from scrm.web.house import actor, house
 from scrm.web.lines import asked
+from scrm.web.offering import freshen, offer, used
 from scrm.web.pages import form_of, inside, page, see_other, talk_of, wants_fragment
 from scrm.web.present import Desk
 from scrm.web.routes import Route
+from scrm.web.vetting.acts import objected
+from scrm.web.vetting.gate import Leave, Objected, demand
 
 _KEY = re.compile(r"[0-9A-Za-z_-]{8,64}")
 _LOOKS, _LOOK_S = 10, 0.2
+_TABS = get_args(views.Tab)
 
 
 def in_app(request: web.Request) -> bool:
@@ -84,8 +89,10 @@ async def find(request: web.Request) -> web.Response:
         theirs = [s.node_id for s in spans]
         talks = await conversations.of_nodes(conn, theirs)
         mine = await conversations.visible_of_nodes(conn, scope(who), theirs)
-        if mine:
-            talk = min(mine, key=lambda t: t.account_id != plugged.account.account_id)
+    if mine:
+        talk = min(mine, key=lambda t: t.account_id != plugged.account.account_id)
+        await offer(found, who.tenant_id, talk)
+        async with found.db.read(who.tenant_id) as conn:
             desk = Desk(house=found, conn=conn, actor=who, now=utcnow(), in_app=in_app(request))
             return page(request, "sidebar/customer.html", customer=await desk.customer(talk))
     why = (
@@ -126,14 +133,17 @@ async def _nobody(request: web.Request, sentence: str) -> web.Response:
 
 async def customer(request: web.Request) -> web.Response:
     found = house(request)
-    tab: views.Tab = "timeline" if request.query.get("tab") == "timeline" else "scripts"
+    asked_for = request.query.get("tab", "")
+    tab = cast(views.Tab, asked_for if asked_for in _TABS else "scripts")
+    await freshen(request)
     async with found.db.read(actor(request).tenant_id) as conn:
         desk = Desk(house=found, conn=conn, actor=actor(request), now=utcnow(), in_app=in_app(request))
         talk = await talk_of(conn, request)
         line = None
         if tab == "timeline":
             line = await desk.timeline(talk, asked(conn.vault, request.query))
-        view = await desk.customer(talk, tab=tab, edit=request.query.get("edit", ""), timeline=line)
+        edit, task, quote = (request.query.get(name, "") for name in ("edit", "task", "quote"))
+        view = await desk.customer(talk, tab=tab, timeline=line, edit=edit, task=task, quote=quote)
     if wants_fragment(request):
         return page(request, "sidebar/customer.html", customer=view)
     return page(request, "sidebar/page.html", customer=view, boot=await _boot(request))
@@ -157,6 +167,8 @@ async def send(request: web.Request) -> web.Response:
         said = await _said(request, form, word)
     except Answered as faster:
         return await collided(request, faster.event_ids, form)
+    except Objected as wrong:
+        return await objected(request, wrong, form)
     if not wants_fragment(request):
         back = request.headers.get("Referer", "").partition(request.host)[2]
         return see_other(inside(back, f"/s/c/{request.match_info['cid']}"))
@@ -173,11 +185,15 @@ async def _said(request: web.Request, form: dict[str, str | FileField], word: pu
     async with found.db.begin(who.tenant_id) as conn:
         talk = await talk_of(conn, request)
         plugged = found.directory.by_id(talk.account_id)
+        word = replace(word, files=await bringing.read(conn, str(form.get("files", ""))))
         if by_hand:
             said = await push.record(conn, plugged, talk, word, certain=outcome != "unknown", now=now)
         else:
+            await demand(conn, found, who, talk, word, _leave(form), now=now)
             said = await push.say(conn, plugged, talk, word, manners=found.manners, now=now)
-        await use(conn, talk.conversation_id, str(form.get("suggestion", "")))
+        public = str(form.get("suggestion", ""))
+        event_id = said.event_ids[0]
+        await used(conn, found, talk, public, event_id=event_id, staff_id=who.staff_id, now=now)
         subject = f"conversation:{talk.conversation_id}"
         await audit(conn, who.label, "push.recorded" if by_hand else "push.queued", now=now, subject=subject)
         changes = [Change(topic=f"node:{talk.node_id}", ident=e, version=1) for e in said.event_ids]
@@ -188,6 +204,10 @@ async def _said(request: web.Request, form: dict[str, str | FileField], word: pu
         conn.after_commit(found.wake_send)
         conn.after_commit(found.wake_react)
     return said
+
+
+def _leave(form: dict[str, str | FileField]) -> Leave:
+    return Leave(token=str(form.get("verdict", ""))[:200], confirmed=bool(form.get("confirm")))
 
 
 def _word(form: dict[str, str | FileField], staff_id: int | None) -> push.Word:

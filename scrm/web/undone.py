@@ -21,6 +21,10 @@ DONE: Mapping[str, tuple[str, str]] = {
     "corrected": ("已更正，以后以你写的为准。", "correction"),
     "withdraw": ("已撤回这条证据。", "reinstate"),
     "reinstate": ("已恢复这条证据。", "withdraw"),
+    "sale": ("商机已更新。", ""),
+    "label": ("标签已更新。", ""),
+    "coupon_sent": ("券已发出。", ""),
+    "coupon_kept": ("券已领出，请复制发给客户。", ""),
     "undone": ("已撤销，一切如前。", ""),
 }
 

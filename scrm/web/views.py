@@ -5,34 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from scrm.contract import Signature
 from scrm.web.abouts import AboutView
+from scrm.web.boards import BoardView
+from scrm.web.cards import ConflictCard
+from scrm.web.cards import Part as Part
+from scrm.web.cards import ScriptCard as ScriptCard
+from scrm.web.cards import Tag as Tag
+from scrm.web.cards import Tone as Tone
 from scrm.web.kinship import Strip
 from scrm.web.parts import Attached, Filter, Version
+from scrm.web.selling import CouponsView, LabelsView, SaleView
 
 Locale = Literal["zh_CN", "en"]
 Theme = Literal["auto", "light", "dark"]
-#: One colour, one meaning; "" is neutral.
-Tone = Literal["", "ok", "warn", "bad", "brand", "house"]
 #: What became of something we sent. `unconfirmed`: handed over by the chat app, no archive has seen it yet.
 Delivery = Literal["queued", "sending", "sent", "unconfirmed", "unknown", "retry", "dead"]
 #: How a text leaves this page: our push through the channel, the chat app's own SDK, or the clipboard.
 Via = Literal["api", "jssdk", "copy"]
 Icon = Literal["wx", "im", "ph", "app", "oa", "ev", "web"]
-Tab = Literal["scripts", "timeline"]
-QueueFilter = Literal["waiting", "mine", "unassigned", "snoozed", "closed", "all"]
-
-
-class Part(Protocol):
-    """A stretch of a rendered script; `scrm.playbook.templates.Part` is one."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def kind(self) -> Literal["plain", "variable", "missing"]: ...
+Tab = Literal["scripts", "timeline", "todo", "coupons"]
+QueueFilter = Literal["waiting", "mine", "unassigned", "snoozed", "closed", "all", "tasks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +38,6 @@ class Me:
     #: Single-key shortcuts are on (WCAG 2.1.4 lets people switch them off).
     keys: bool = True
     role: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
-    text: str
-    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,22 +113,6 @@ class Member:
     current: bool = False
     #: It narrows the timeline down to this person.
     filters: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptCard:
-    #: Id of the suggestion; comes back as the field `suggestion`.
-    id: str
-    #: Position, 1..5; also its key.
-    n: int
-    title: str
-    why: str
-    parts: tuple[Part, ...]
-    text: str
-    #: Fresh idempotency key for the form without JavaScript: at most 32 of `[0-9A-Za-z_-]`.
-    key: str
-    missing: tuple[str, ...] = ()
-    tag: Tag | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,9 +215,21 @@ class CustomerView:
     line: str = ""
     later: Later | None = None
     standing: Standing | None = None
+    #: The opportunity at stake, the tags of the family.
+    sale: SaleView | None = None
+    labels: LabelsView | None = None
+    #: None = loaded when the tab is first opened.
+    coupons: CouponsView | None = None
     tab: Tab = "scripts"
+    #: A promise to this family that must be known before anything is said about money.
+    conflict: ConflictCard | None = None
     #: None = loaded when the tab is first opened.
     timeline: TimelineView | None = None
+    #: What is to be done for this family, and the task whose words `edit` has ready.
+    todo: BoardView | None = None
+    task: str = ""
+    #: The promise `?quote=` has put in words, until they are sent.
+    quote: str = ""
     #: What this page has seen of colleagues' replies, given back with a send.
     seen: str = ""
     #: The card `?edit=` asks for: without JavaScript its sheet is part of the page.
@@ -312,6 +297,8 @@ class QueueView:
     topics: tuple[str, ...] = ()
     #: Whether the reader takes no new conversations now.
     away: bool = False
+    #: In place of conversations: what is to be done.
+    board: BoardView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +343,8 @@ class CollisionView:
     suggestion: str = ""
     #: A picture was chosen; without scripts it must be chosen again.
     image: bool = False
+    #: Ids of what goes along.
+    files: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,8 @@ VECTORS = (
 MARKS = ("alert(1)", "evil.example", "javascript:", "7*7", "7 * 7")
 #: Attributes that carry words on purpose; the browser reads them as text.
 WORDY = {"value", "placeholder", "title", "data-copy", "data-words", "data-title", "aria-label"}
+#: A filter in brackets would be run: only what we write stands there.
+TRIGGERS = {"live", "input changed delay:120ms, search"}
 ADDRESSES = {"href", "xlink:href", "src", "action", "data", "hx-get", "hx-post"}
 RUNS = {"srcdoc", "style", "formaction", "http-equiv"}
 #: Elements no page of ours has.
@@ -77,7 +79,7 @@ def live_parts(html: str) -> list[str]:
         for name, value in attributes.items():
             ours = value.startswith(("/", "#")) and not value.startswith("//")
             runs = name.startswith(("on", "hx-on")) or name in RUNS
-            strays = (name in ADDRESSES and not ours) or (name == "hx-trigger" and value != "live")
+            strays = (name in ADDRESSES and not ours) or (name == "hx-trigger" and value not in TRIGGERS)
             marked = name not in WORDY and any(mark in value for mark in MARKS)
             if runs or strays or marked:
                 found.append(f"<{tag} {name}={value!r}>")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from datetime import datetime
 from typing import Any
@@ -12,19 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
-from connectors.kit.signed import SIGNATURE, TIMESTAMP, signature
 from scrm import works
-from scrm.accounts import service as accounts
 from scrm.app import TENANT
-from scrm.contract import Handle, Link
 from scrm.db import utcnow
-from scrm.identity import service as identity
-from scrm.identity.service import Sighting
 from scrm.ledger import store as ledger
-from scrm.seal import new_id
 from scrm.web.api.endpoint import Endpoint
 from scrm.web.api.openapi import document
 from scrm.web.api.surface import ENDPOINTS
+from tests.web import stock
 from tests.web.office import Office, Reply, message
 
 DOCUMENT = document()
@@ -51,85 +45,19 @@ async def busy(desk: Office) -> dict[str, str]:
         wanted, once = {"account": "corp", "kind": "resigned.list"}, {"Idempotency-Key": f"busy-{number}"}
         made = await desk.api("POST", "/deeds", token="machine-admin", json=wanted, headers=once)
         assert made.status == 201
-    await _sold(desk)
-    owned = await _owned(desk)
-    await _merged(desk)
+    await stock.sold(desk)
+    await stock.sales(desk)
+    owned = await stock.owned(desk) | await stock.playbook(desk, cid)
+    await stock.merged(desk)
     talks = (await desk.api("GET", "/conversations", token="machine-admin")).json()["items"]
     person = next(t["person_id"] for t in talks if t["id"] == cid)
     other = next(t["person_id"] for t in talks if t["person_id"] != person)
+    sales = (await desk.api("GET", "/opportunities", token="machine-admin")).json()["items"]
+    owned["opportunity_id"] = sales[0]["id"]
     said = {"field": "city", "value": "杭州"}
     mended = await desk.api("POST", f"/persons/{person}/corrections", token="machine-admin", json=said)
     owned["correction_id"] = mended.json()["correction_id"]
     return {"conversation_id": cid, "id": person, "other_id": other, "q": "多少钱", **owned}
-
-
-async def _merged(desk: Office) -> None:
-    """Accounts and addresses that turn out to be the same persons."""
-    async with desk.service.house.db.begin(TENANT) as conn:
-        for number in range(3):
-            user = Handle(kind="app_user", scope="mall", value=f"merged{number}")
-            mail = Handle(kind="email", scope="rfc5322", value=f"merged{number}@example.com")
-            one = Link(a=user, b=mail, rule="app_email", strength=70)
-            for handles, links in (((user,), ()), ((mail,), ()), ((user, mail), (one,))):
-                ident = new_id()
-                told = Sighting(event_id=ident, at=utcnow(), key=f"k{ident}", handles=handles, links=links)
-                await identity.resolve(conn, [told], utcnow())
-
-
-async def _owned(desk: Office) -> dict[str, str]:
-    """Claims, and appeals against all rulings but the newest."""
-    why = "客户是我先接待的，有通话录音为证。"
-    for number in range(3):
-        wanted = {"phone": f"1391234567{number}", "name": "王", "claimant_kind": "own"}
-        once = {"Idempotency-Key": f"claim-{number}"}
-        made = await desk.api("POST", "/claims", token="machine-admin", json=wanted, headers=once)
-        assert made.status == 201, made.text
-    judged = (await desk.api("GET", "/rulings", token="machine-admin")).json()["items"]
-    newest, *others = [r["id"] for r in judged]
-    for ident in others:
-        told = {"ruling_id": ident, "text": why}
-        assert (await desk.api("POST", "/appeals", token="machine-admin", json=told)).status == 201
-    won = [{"claimant_kind": "channel", "claimant_id": who, "share": 5000} for who in ("链家", "贝壳")]
-    wanted = {"ruling_id": others[1], "agree": True, "why": why, "winners": won}
-    decided = await desk.api("POST", "/rulings/decide", token="machine-admin", json=wanted)
-    assert decided.status == 200, decided.text
-    return {"ruling_id": newest, "appealed_id": others[0], "deal_id": judged[2]["deal_id"]}
-
-
-async def _sold(desk: Office) -> None:
-    """Products and orders, as the order system tells them."""
-    secret = "orders-secret-0123456789abcdef-0123"
-    house = desk.service.house
-    async with house.db.begin(TENANT) as conn:
-        await accounts.add(conn, {"slug": "mall", "channel": "orders", "secret": secret}, now=utcnow())
-    async with house.db.read(TENANT) as conn:
-        await house.directory.load(conn)
-    items: list[dict[str, Any]] = []
-    for number in range(4):
-        common = {"id": f"p{number}", "at": "2026-03-02T01:30:00Z"}
-        line = {"product": f"p{number}", "amount": 100}
-        items += [
-            {"type": "product", "name": "课", **common},
-            {
-                "type": "price",
-                "product": f"p{number}",
-                "amount": 100,
-                "starts": "2026-03-01T00:00:00Z",
-                **common,
-            },
-            {
-                "type": "order",
-                "status": "paid",
-                "buyer": {"app_user": "u1"},
-                "items": [line],
-                "total": 100,
-                **common,
-            },
-        ]
-    body, now = json.dumps({"items": items}).encode(), str(int(utcnow().timestamp()))
-    headers = {TIMESTAMP: now, SIGNATURE: signature(secret, now, body)}
-    assert (await desk.bare("POST", "/hooks/mall", data=body, headers=headers)).status == 202
-    await desk.quiet()
 
 
 # -- the document ------------------------------------------------------------------------------------------
@@ -172,6 +100,8 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
     asks: dict[str, dict[str, str]] = {
         "/nodes": {"kind": "app_user", "value": "merged1"},
         "/identity/why": {"a": values["id"]},
+        "/sops/versions": {"code": stock.SOP},
+        "/sops/runs": {"code": stock.SOP},
     }
     queries |= asks.get(endpoint.path, {})
     body: dict[str, Any] = {
@@ -183,6 +113,10 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
         "/accounts/{account}/state": {"order": "drain"},
         "/deeds": {"account": "corp", "kind": "resigned.list"},
         "/claims": {"phone": "138****1234", "name": "王", "claimant_kind": "channel", "claimant_id": "链家"},
+        "/opportunities": {"conversation_id": values["conversation_id"], "kind": "renewal"},
+        "/opportunities/move": {"opportunity_id": values.get("opportunity_id", ""), "stage": "trial"},
+        "/coupons": {"conversation_id": values["conversation_id"], "batch": "C0"},
+        "/tags": {"conversation_id": values["conversation_id"], "add": ["双职工"], "remove": []},
         "/appeals": {"ruling_id": values.get("ruling_id", ""), "text": "客户是我先接待的，有录音为证。"},
         "/rulings/decide": {
             "ruling_id": values.get("appealed_id", ""),
@@ -193,10 +127,11 @@ async def call(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> Repl
         "/identity/link": {"a": values["id"], "b": values["other_id"], "kind": "household"},
         "/identity/unlink": {"a": values["id"], "b": values["other_id"], "kind": "household"},
         "/persons/{id}/corrections": {"field": "grade", "value": "三年级", "why": "她说的"},
+        **stock.asked(values),
     }.get(endpoint.path, {})
     more = {"json": body, "headers": {"Idempotency-Key": endpoint.path}} if endpoint.method == "POST" else {}
     path = endpoint.path.replace("{id}", values["id"]).replace("{account}", "oa-b")
-    path = path.replace("{correction}", values.get("correction_id", "x"))
+    path = path.replace("{correction}", values.get("correction_id", "x")).replace("{script}", stock.SCRIPT)
     return await desk.api(endpoint.method, path, token="machine-admin", params=queries, **more)
 
 
@@ -213,7 +148,7 @@ async def test_answers_are_what_the_document_promises(desk: Office, busy: dict[s
 
 async def test_refusals_are_problem_details(desk: Office) -> None:
     for endpoint in ENDPOINTS:
-        path = re.sub(r"\{(id|correction)\}", "x", endpoint.path).replace("{account}", "oa-b")
+        path = re.sub(r"\{(id|correction|script)\}", "x", endpoint.path).replace("{account}", "oa-b")
         problem = schema_of(endpoint, "default", "application/problem+json")
         answers = {
             401: await desk.api(endpoint.method, path),
@@ -279,6 +214,9 @@ async def in_pages(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> 
     """Ids of a list read two by two, and read at once."""
     path = endpoint.path.replace("{id}", values["id"])
     fixed = {q.name: values[q.name] for q in endpoint.queries if q.name in values}
+    # What is sought in scripts comes on one page, the best first.
+    fixed = {} if endpoint.path == "/scripts" else fixed
+    fixed |= {"code": stock.SOP} if endpoint.path == "/sops/runs" else {}
     fixed |= {"state": "done"} if endpoint.path == "/inbox" else {}
     whole = (await desk.api("GET", path, token="machine-admin", params=fixed | {"limit": "200"})).json()
     joined, cursor = [], ""
@@ -286,9 +224,13 @@ async def in_pages(desk: Office, endpoint: Endpoint, values: dict[str, str]) -> 
         asked = fixed | {"limit": "2"} | ({"cursor": cursor} if cursor else {})
         page = (await desk.api("GET", path, token="machine-admin", params=asked)).json()
         assert len(page["items"]) <= 2
-        joined += [item["id"] for item in page["items"]]
+        joined += [_name(item) for item in page["items"]]
         cursor = page["next_cursor"]
-    return joined, [item["id"] for item in whole["items"]]
+    return joined, [_name(item) for item in whole["items"]]
+
+
+def _name(item: dict[str, str]) -> str:
+    return item.get("id") or item["code"]
 
 
 LIMITS = ("0", "201", "-1", "1.5", "1e2", "", " 5", "²", "٣", "9" * 5000, "x")

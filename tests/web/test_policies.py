@@ -9,24 +9,15 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from scrm import works
 from scrm.app import ROUTES, TENANT
-from scrm.contract import Handle, Media
 from scrm.db import utcnow
 from scrm.errors import BadConfig
-from scrm.identity import proposals, reworking, store
-from scrm.identity import service as identity
-from scrm.identity.service import Sighting
-from scrm.identity.survivorship import service as survivorship
-from scrm.ownership import service as ownership
-from scrm.ownership.store import deals, pool
-from scrm.ownership.store import handover as handovers
-from scrm.push import store as media
-from scrm.seal import new_id, token_hash
+from scrm.seal import token_hash
 from scrm.staff import service as staff
 from scrm.staff import store as staff_store
 from scrm.staff.rules import Policy
 from scrm.web.routes import Route, mount, verify
+from tests.web.behind import customer_of_rep
 from tests.web.office import Office, Reply, office
 
 #: Doors are the same on both; what is behind them is tested on both.
@@ -67,8 +58,27 @@ AUDIENCE = {
     "GET /s": "talk",
     "GET /s/find": "talk",
     "GET /inbox/ringing": "talk",
+    "GET /s/today": "talk",
+    "POST /s/c/{cid}/tasks": "talk",
+    "POST /s/tasks/{task}/done": "talk",
+    "POST /s/tasks/{task}/later": "talk",
+    "GET /lead/today": "leads",
+    "POST /lead/today/{task}/give": "leads",
     "GET /s/c/{cid}": "talk",
     "GET /s/c/{cid}/timeline": "talk",
+    "POST /s/c/{cid}/check": "talk",
+    "GET /s/c/{cid}/clearance": "talk",
+    "POST /s/c/{cid}/clearance": "talk",
+    "GET /s/c/{cid}/promises/{promise}": "talk",
+    "GET /lead/alerts": "leads",
+    "GET /lead/alerts/{alert}": "leads",
+    "POST /lead/alerts/{alert}": "leads",
+    "GET /compliance/alerts": "reviews",
+    "GET /compliance/alerts/{alert}": "reviews",
+    "POST /compliance/alerts/{alert}": "reviews",
+    "POST /lead/promises/{promise}": "leads",
+    "GET /admin/rules": "admin",
+    "POST /admin/rules": "admin",
     "GET /households/{id}": "talk",
     "GET /households/{id}/match": "talk",
     "POST /households/{id}/match": "talk",
@@ -80,6 +90,8 @@ AUDIENCE = {
     "POST /households/undo": "talk",
     "POST /s/c/{cid}/send": "talk",
     "POST /s/c/{cid}/sent": "talk",
+    "POST /s/c/{cid}/fill": "talk",
+    "POST /s/c/{cid}/unfit": "talk",
     "POST /s/c/{cid}/unsend": "talk",
     "POST /s/c/{cid}/consent": "talk",
     "POST /s/c/{cid}/remark": "talk",
@@ -97,6 +109,14 @@ AUDIENCE = {
     "POST /inbox/{cid}/close": "talk",
     "POST /inbox/{cid}/reopen": "talk",
     "POST /inbox/{cid}/typing": "talk",
+    "GET /s/c/{cid}/sale": "talk",
+    "POST /s/c/{cid}/sale": "talk",
+    "POST /s/c/{cid}/label": "talk",
+    "GET /s/c/{cid}/coupons": "talk",
+    "POST /s/c/{cid}/coupons": "talk",
+    "GET /mkt/coupons": "sells",
+    "POST /mkt/coupons": "sells",
+    "POST /mkt/coupons/{batch}": "sells",
     "GET /catalog": "staff",
     "POST /catalog/products": "sells",
     "POST /catalog/{code}/prices": "sells",
@@ -132,6 +152,44 @@ AUDIENCE = {
     "POST /admin/unsent/{id}": "admin",
     "GET /admin/jobs": "admin",
     "POST /admin/jobs/{id}": "admin",
+    # What is said: written, reviewed; everybody who talks has a folder of their own.
+    "GET /admin/scripts/effect": "writes",
+    "POST /admin/scripts/effect": "writes",
+    "POST /admin/scripts/effect/{trial}/stop": "writes",
+    "GET /admin/scripts": "writes",
+    "POST /admin/scripts": "writes",
+    "GET /admin/scripts/new": "writes",
+    "POST /admin/scripts/preview": "writes",
+    "POST /admin/scripts/packs": "runs",
+    "GET /admin/scripts/export": "runs",
+    "GET /admin/scripts/import": "runs",
+    "POST /admin/scripts/import": "runs",
+    "GET /admin/scripts/auto": "writes",
+    "POST /admin/scripts/auto": "runs",
+    "GET /admin/scripts/files/{file}": "writes",
+    "GET /admin/scripts/{script}": "writes",
+    "POST /admin/scripts/{script}": "writes",
+    "GET /admin/scripts/{script}/versions": "writes",
+    "POST /admin/scripts/{script}/versions/{number}": "writes",
+    "GET /admin/sops": "writes",
+    "POST /admin/sops": "runs",
+    "GET /admin/sops/new": "runs",
+    "POST /admin/sops/try": "writes",
+    "GET /admin/sops/{sop}": "writes",
+    "POST /admin/sops/{sop}": "runs",
+    "GET /admin/sops/{sop}/versions": "writes",
+    "GET /admin/sops/{sop}/runs": "writes",
+    "POST /admin/sops/{sop}/runs": "writes",
+    "GET /s/me/scripts": "talk",
+    "POST /s/me/scripts": "talk",
+    "GET /s/me/scripts/new": "talk",
+    "POST /s/me/scripts/preview": "talk",
+    "GET /s/me/scripts/files/{file}": "talk",
+    "GET /s/me/scripts/{script}": "talk",
+    "POST /s/me/scripts/{script}": "talk",
+    "GET /s/me/scripts/{script}/versions": "talk",
+    "POST /s/me/scripts/{script}/versions/{number}": "talk",
+    "GET /s/c/{cid}/find": "talk",
     # Whose a deal is: those who decide, and those it is about.
     "GET /pool": "talk",
     "GET /pool/{entry}": "talk",
@@ -180,6 +238,10 @@ AUDIENCE = {
     "POST /api/v1/accounts/{account}/state": "operate",
     "GET /api/v1/jobs": "operate",
     "GET /api/v1/products": "data",
+    "GET /api/v1/scripts": "data",
+    "GET /api/v1/scripts/{script}": "data",
+    "POST /api/v1/scripts": "operate",
+    "POST /api/v1/scripts/publish": "operate",
     "GET /api/v1/households/{id}": "data",
     "GET /api/v1/households/{id}/timeline": "data",
     "GET /api/v1/nodes": "data",
@@ -191,6 +253,31 @@ AUDIENCE = {
     "GET /api/v1/identity/changes": "operate",
     "GET /api/v1/search": "data",
     "GET /api/v1/orders": "data",
+    "GET /api/v1/opportunities": "data",
+    "POST /api/v1/opportunities": "say",
+    "POST /api/v1/opportunities/move": "say",
+    "GET /api/v1/coupons": "data",
+    "POST /api/v1/coupons": "say",
+    "GET /api/v1/tags": "data",
+    "POST /api/v1/tags": "say",
+    "POST /api/v1/checks": "say",
+    "GET /api/v1/promises": "data",
+    "POST /api/v1/promises/withdraw": "judge",
+    "POST /api/v1/promises/correct": "judge",
+    "GET /api/v1/findings": "data",
+    "GET /api/v1/tasks": "data",
+    "POST /api/v1/tasks": "say",
+    "POST /api/v1/tasks/done": "say",
+    "POST /api/v1/tasks/postpone": "say",
+    "GET /api/v1/sops": "operate",
+    "POST /api/v1/sops": "operate",
+    "GET /api/v1/sops/versions": "operate",
+    "POST /api/v1/sops/publish": "operate",
+    "POST /api/v1/sops/state": "operate",
+    "GET /api/v1/sops/runs": "operate",
+    "POST /api/v1/sops/runs/stop": "operate",
+    "POST /api/v1/sops/dry-run": "operate",
+    "POST /api/v1/sops/simulate": "data",
     "GET /api/v1/claims": "data",
     "POST /api/v1/claims": "say",
     "GET /api/v1/rulings": "data",
@@ -211,6 +298,8 @@ LET_IN = {
     "leads": {"lead"},
     "reviews": {"compliance"},
     "sells": {"marketing", "admin"},
+    "writes": {"lead", "marketing", "admin"},
+    "runs": {"marketing", "admin"},
     "data": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing"},
     "say": {*EVERYBODY, *MACHINES} - {"marketing", "machine-marketing", "compliance", "machine-compliance"},
     "judge": {f"{by}{role}" for by in ("", "machine-") for role in ("lead", "compliance", "admin")},
@@ -250,101 +339,12 @@ def test_a_route_without_a_policy_stops_the_start() -> None:
         verify(app)
 
 
-async def customer_of_rep(desk: Office) -> dict[str, str]:
-    """What fills the braces: a conversation that `rep` answered, and its person."""
-    await desk.hear("oa-a", "oCustomerOfRep00000000000001", "你们的课多少钱？")
-    cid = await desk.cid("oa-a")
-    assert (await desk.push("rep", cid, "您好，我来介绍")).status == 201
-    persons = (await desk.api("GET", "/persons", token="machine-admin")).json()["items"]
-    await desk.ask("POST", "/catalog/products", who="admin", data={"code": "p1", "name": "课"})
-    node_id, picture = await desk.node_of(cid), Media(name="a.png", mime="image/png", content=b"\x89PNG")
-    async with desk.service.house.db.begin(TENANT) as conn:
-        media_id = await media.add_media(conn, picture, node_id, now=utcnow())
-    return {
-        "{account}": "oa-a",
-        "{tail:.+}": "x",
-        "{name}": "none.js",
-        "{code}": "p1",
-        "{cid}": cid,
-        "{chat}": await desk.group("wrGroup", "家长群", ours="RepUser", customers={"wmOne": "家长"}),
-        "{mid}": desk.public("media", media_id),
-        "{deal}": await deal_of(desk, node_id),
-        "{entry}": await pooled_of(desk, node_id),
-        "{handover}": await handover_of(desk),
-        "{proposal}": await proposal_of(desk, node_id),
-        "{job}": await job_of(desk),
-        "{correction}": await correction_of(desk, node_id),
-        "{version}": "1",
-        "{id}": persons[0]["id"],
-    }
-
-
-async def deal_of(desk: Office, node_id: int) -> str:
-    """A deal of this customer, judged: the company's own."""
-    ident = new_id()
-    one = deals.Kept(
-        deal_id=ident, source="order", account_id=1, number="D1", line="", node_id=node_id, payer_id=None,
-        learner_id=None, event_id=1, at=utcnow(), amount=100, policy_version=1,
-    )  # fmt: skip
-    async with desk.service.house.db.begin(TENANT) as conn:
-        await deals.put(conn, one)
-        await ownership.judge(conn, one, "deal", now=utcnow())
-    return desk.public("deal", ident)
-
-
-async def pooled_of(desk: Office, node_id: int) -> str:
-    """Somebody in the public pool of every team."""
-    one = pool.fresh(node_id=node_id, from_id=None, team_id=None, state="in", rule="idle", level="new",
-                     facts={"level": "新", "days": "9", "limit": "7"}, fell_at=utcnow())  # fmt: skip
-    async with desk.service.house.db.begin(TENANT) as conn:
-        assert await pool.add(conn, one)
-    return desk.public("pool", one.entry_id)
-
-
-async def handover_of(desk: Office) -> str:
-    """A hand-over inside team A."""
-    people = desk.staff_ids
-    async with desk.service.house.db.begin(TENANT) as conn:
-        one = await handovers.add(
-            conn, from_id=people["rep"], to_id=people["peer"], by_id=None, sort="onjob", now=utcnow()
-        )
-    return desk.public("handover", one.handover_id)
-
-
-async def proposal_of(desk: Office, node_id: int) -> str:
-    """A question about this customer."""
-    one = Handle(kind="app_user", scope="app", value="somebody-else")
-    async with desk.service.house.db.begin(TENANT) as conn:
-        now = utcnow()
-        met = await identity.resolve(conn, [Sighting(event_id=1, at=now, key="k", handles=(one,))], now)
-        (other,) = met.nodes.values()
-        why = ["都提到孩子"]
-        assert await proposals.suggest(conn, other, node_id, "same_person", why, source="online", now=now)
-        (one,) = await proposals.queue(conn, now=utcnow())
-    return desk.public("proposal", one.proposal_id)
-
-
-async def correction_of(desk: Office, node_id: int) -> str:
-    """What a colleague knows better about this customer."""
-    async with desk.service.house.db.begin(TENANT) as conn:
-        (one,) = (await store.persons_of(conn, [node_id])).values()
-        ident = await survivorship.correct(conn, one, "city", "杭州", by="x", staff_id=None, now=utcnow())
-    return desk.public("correction", ident)
-
-
-async def job_of(desk: Office) -> str:
-    """Something that was taken back in bulk."""
-    async with desk.service.house.db.begin(TENANT) as conn:
-        which = {"which": {"rule": "x"}, "why": "试"}
-        ident = await works.start(conn, reworking.REVERT, which, now=utcnow())
-    return desk.public("job", ident)
-
-
 def fill(path: str, values: dict[str, str]) -> str:
     for brace, value in values.items():
         path = path.replace(brace, value)
     more = {
         "/api/v1/suggestions": f"?conversation_id={values['{cid}']}",
+        "/api/v1/tags": f"?conversation_id={values['{cid}']}",
         "/s/find": "?agent=corp&external_userid=wmNobody",
     }
     return path + more.get(path, "")
@@ -360,6 +360,7 @@ def expected(route: Route, who: str, audience: str) -> str:
     if who not in LET_IN[audience]:
         return "forbidden"
     named = ("{cid}", "{chat}", "{id}", "{mid}", "{deal}", "{correction}", "/suggestions")
+    named = (*named, "/s/tasks/{task}", *(["/v1/tags"] if route.method == "GET" else []))
     every_case = audience == "judges" and who == "compliance"
     personal = any(name in route.path for name in named) and not every_case
     return "hidden" if personal and who not in SEES_THE_CUSTOMER else "in"

@@ -136,12 +136,17 @@ async def test_anothers_send_key_neither_shows_nor_touches_what_it_sent(desk: Of
 async def test_anothers_suggestion_is_not_marked_used(desk: Office, theirs: Theirs) -> None:
     await desk.hear("oa-b", "oCustomerOfOther000000000001", "你好")
     own = await desk.cid("oa-b")
+    before = await state_of(desk, theirs)
 
     form = {"key": secrets.token_hex(12), "text": "您好", "suggestion": theirs.suggestion}
     assert (await desk.ask("POST", f"/s/c/{own}/send", who="other", data=form)).status == 303
 
+    assert await state_of(desk, theirs) == before != "used"
+
+
+async def state_of(desk: Office, theirs: Theirs) -> str:
     offers = await desk.api("GET", f"/suggestions?conversation_id={theirs.cid}", token="rep")
-    assert next(o for o in offers.json()["items"] if o["id"] == theirs.suggestion)["state"] == "shown"
+    return str(next(o for o in offers.json()["items"] if o["id"] == theirs.suggestion)["state"])
 
 
 async def test_anothers_topics_cannot_be_followed(desk: Office, theirs: Theirs) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -102,7 +103,12 @@ async def body_of(request: web.Request, cls: type[T]) -> T:
     raw = await request.read()
     if len(raw) > BODY_LIMIT:
         raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, len(raw))
-    return shapes.from_json(cls, raw, where="请求体")
+    body = shapes.from_json(cls, raw, where="请求体")
+    for name in getattr(cls, "__dataclass_fields__", ()):
+        value = getattr(body, name)
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise BadInput(f"请求体: {name}: 应为带时区的时间，格式如 2026-03-01T09:00:00+08:00，请改正。")
+    return body
 
 
 def limit_of(request: web.Request) -> int:

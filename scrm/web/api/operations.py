@@ -36,6 +36,7 @@ from scrm.web.api.reaching import addressed, word_of
 from scrm.web.api.show import Shower
 from scrm.web.house import actor, house
 from scrm.web.pages import place_in, place_out
+from scrm.web.vetting.gate import Leave, demand
 
 
 async def list_events(request: web.Request) -> r.Page[r.Event]:
@@ -146,7 +147,14 @@ async def create_push(request: web.Request) -> Act:
         word = word_of(wanted, key=f"api:{who.label}:{key}", staff_id=who.staff_id)
         talk, said = await _said(request, conn, wanted, word)
         now = utcnow()
-        await use(conn, talk.conversation_id, wanted.suggestion_id or "")
+        await use(
+            conn,
+            talk.conversation_id,
+            wanted.suggestion_id or "",
+            event_id=said.event_ids[0],
+            staff_id=who.staff_id,
+            now=now,
+        )
         await audit(conn, who.label, "push.queued", now=now, subject=f"conversation:{talk.conversation_id}")
         changes = [Change(topic=f"node:{talk.node_id}", ident=e, version=1) for e in said.event_ids]
         conn.after_commit(lambda: found.live.publish(conn.tenant_id, changes))
@@ -164,6 +172,8 @@ async def _said(
     """In the conversation that is named, or wherever the rules reach the person."""
     found, now = house(request), utcnow()
     talks, person_id = await addressed(request, conn, wanted.conversation_id, wanted.person_id)
+    leave = Leave(token=wanted.verdict[:200], confirmed=wanted.confirm)
+    await demand(conn, found, actor(request), talks[0], word, leave, now=now)
     if person_id is None:
         plugged = found.directory.by_id(talks[0].account_id)
         return talks[0], await push.say(conn, plugged, talks[0], word, manners=found.manners, now=now)

@@ -263,6 +263,9 @@ class PushIn:
     suggestion_id: str | None = None
     #: `seen` of the conversation as it was read: refused when a colleague has answered since.
     seen: str | None = None
+    #: `token` of a verdict of `POST /checks` on these words, or the word that its warnings were read.
+    verdict: str = ""
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from scrm.identity.rules.sayings import rule_of
 from scrm.identity.survivorship import service as survivorship
 from scrm.identity.survivorship.rules import Field, Value
 from scrm.identity.survivorship.words import FIELDS, SOURCES
+from scrm.playbook.library import service as shelves
+from scrm.playbook.service import Library
 from scrm.playbook.store import Offer
 from scrm.staff import store as staff
 from scrm.staff.rules import Actor, masked, sees_identifiers, sees_recalled
@@ -165,13 +167,14 @@ class Shower:
     async def suggestions(self, talk: Talk, offers: Sequence[Offer]) -> list[r.Suggestion]:
         name = (await identity.names(self.conn, [talk.node_id])).get(talk.node_id, "")
         known = facts(self.actor, self.house.settings.company, name, utcnow())
-        return [s for o in offers if (s := self._suggestion(o, known)) is not None]
+        library = await shelves.load(self.conn, self.house.library, now=utcnow())
+        return [s for o in offers if (s := self._suggestion(library, o, known)) is not None]
 
-    def _suggestion(self, o: Offer, known: dict[str, object]) -> r.Suggestion | None:
-        script = self.house.library.get(o.script_id)
+    def _suggestion(self, library: Library, o: Offer, known: dict[str, object]) -> r.Suggestion | None:
+        script = library.get(o.script_id)
         if script is None:
             return None
-        rendered = self.house.library.rendered(o.script_id, known)
+        rendered = library.rendered(o.script_id, known)
         return r.Suggestion(
             id=self._id("suggestion", o.suggestion_id),
             conversation_id=self._id("conversation", o.conversation_id),

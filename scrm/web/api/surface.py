@@ -15,7 +15,12 @@ from scrm.web.api import (
     operations,
     owning,
     reaching,
+    sale,
+    scripts,
     selling,
+    sops,
+    tasks,
+    vetting,
 )
 from scrm.web.api.endpoint import Endpoint
 
@@ -23,12 +28,17 @@ ENDPOINTS: Sequence[Endpoint] = (
     *operations.ENDPOINTS,
     *operating.ENDPOINTS,
     *reaching.ENDPOINTS,
+    *scripts.ENDPOINTS,
     *selling.ENDPOINTS,
+    *sale.ENDPOINTS,
     *owning.ENDPOINTS,
     *earning.ENDPOINTS,
     *deeds.ENDPOINTS,
     *finding.ENDPOINTS,
     *identity.ENDPOINTS,
     *deciding.ENDPOINTS,
+    *vetting.ENDPOINTS,
+    *tasks.ENDPOINTS,
+    *sops.ENDPOINTS,
     *correcting.ENDPOINTS,
 )

@@ -1,7 +1,8 @@
 // How a text gets into the chat app: `mock` for demonstrations, else the clipboard; wecom.js is the real one.
-// A bridge is {kind, context() -> external user id, send(text)}; both may reject with {why}.
+// A bridge is {kind, context() -> external user id, send(text), file({form, media})}; all may reject with {why}.
 
-export const bridge = { kind: "copy", context: () => Promise.resolve(""), send: () => Promise.reject({ why: "" }) };
+const never = () => Promise.reject({ why: "" });
+export const bridge = { kind: "copy", context: () => Promise.resolve(""), send: never, file: never };
 
 /** Give up waiting after `ms`; the promise itself goes on. */
 export const within = (promise, ms) =>
@@ -12,6 +13,7 @@ export const mock = (boot) =>
     kind: "mock",
     context: () => Promise.resolve(boot.mock_userid),
     send: () => Promise.resolve(),
+    file: () => Promise.resolve(),
   };
 
 /** Take the first that applies; the cards offer 发送 where there is an SDK and 复制 elsewhere. */

@@ -1,10 +1,10 @@
 // A colleague answered first: nothing was sent, the rep looks and decides.
 import { all, on, one, t } from "./page.js";
-import { say } from "./outgoing.js";
+import { drop, say } from "./outgoing.js";
 
 /** Into the box they were written in, unless something new stands there. */
 function giveBack(send) {
-  all(`[id$="-${send.key}"][data-local]`).forEach((item) => item.remove());
+  drop(send);
   const area = one("[data-composer] textarea");
   if (!area || area.value) return;
   area.value = send.text;

@@ -2,8 +2,9 @@
 import { all, one } from "./page.js";
 import { edit } from "./sheet.js";
 import { find, pick } from "./tabs.js";
+import { act } from "./todo.js";
 
-const cards = () => all("#p-rec:not([hidden]) [data-card]").filter((card) => !card.hidden);
+const cards = () => all("#p-rec:not([hidden]) [data-card]").filter((card) => card.offsetParent);
 const card = () => document.activeElement?.closest("[data-card]") || cards()[0];
 const shown = (root, selector) => all(selector, root).find((button) => button.offsetParent);
 
@@ -37,9 +38,16 @@ export function keys() {
       return field.form.requestSubmit ? field.form.requestSubmit() : one("button", field.form).click();
     }
     if (event.key === "Escape" && field?.id === "find-q") return find(false);
+    if (event.key === "Enter" && field?.id === "find-q") {
+      // Only what is shown for these very words: results on their way are not sent unseen.
+      const first = one("#found").dataset.found === field.value.trim() && one("#found [data-card]");
+      if (first) shown(first, "[data-primary]")?.click();
+      return event.preventDefault();
+    }
     if (field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (document.body.dataset.keys === "off" || one("dialog[open]")) return;
-    const button = /^[a-z]$/.test(event.key) && shown(document, `[data-key="${event.key}"]`);
+    const letter = /^[a-z]$/.test(event.key);
+    const button = letter && (act(event.key) || shown(document, `[data-key="${event.key}"]`));
     const run = single[event.key] || (button && (() => button.click()));
     if (run) {
       event.preventDefault();

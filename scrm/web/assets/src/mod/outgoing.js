@@ -33,6 +33,9 @@ export function say(send, text, { retry, copy = false } = {}) {
   }
 }
 
+/** Its bubbles go: it was not sent, and will not be as it was. */
+export const drop = (send) => all(`[id$="-${send.key}"][data-local]`).forEach((item) => item.remove());
+
 /** The server's own bubbles take the place of ours. */
 export function settle(send, page) {
   for (const item of all("li[id]", page)) {

@@ -23,16 +23,9 @@ function arrow(event, tab) {
   next.focus();
 }
 
-/** Show the cards that contain every word typed. */
+/** What was found takes the place of what is suggested for as long as something is asked. */
 export function filter() {
-  const needles = (one("#find-q")?.value || "").toLowerCase().split(/\s+/).filter(Boolean);
-  const cards = all("#p-rec [data-card]");
-  for (const card of cards) {
-    const text = card.textContent.toLowerCase();
-    card.hidden = !needles.every((needle) => text.includes(needle));
-  }
-  const none = one("#find-none");
-  if (none) none.hidden = !needles.length || cards.some((card) => !card.hidden);
+  one("#p-rec")?.toggleAttribute("data-finding", Boolean(one("#find-q")?.value.trim()));
 }
 
 export function find(open = true) {
@@ -45,6 +38,7 @@ export function find(open = true) {
   if (open) field.focus();
   else if (field.value) {
     field.value = "";
+    one("#found").replaceChildren();
     filter();
   }
 }

@@ -30,5 +30,6 @@ export function wecom(boot) {
       return (await asked(getCurExternalContact())).userId;
     },
     send: (text) => asked(sendChatMessage({ msgtype: "text", text: { content: text } })),
+    file: ({ form, media }) => asked(sendChatMessage({ msgtype: form, [form]: { mediaid: media } })),
   };
 }
