@@ -14,7 +14,22 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from scrm import db
-from scrm.bench import flow, history, ingest, live, react, receive, settle, text, timeline, welcome
+from scrm.bench import (
+    cards,
+    drafts,
+    flow,
+    history,
+    ingest,
+    live,
+    promises,
+    react,
+    receive,
+    settle,
+    suggest,
+    text,
+    timeline,
+    welcome,
+)
 from scrm.bench.ground import Figures
 from scrm.bench.identity import command as identity
 from scrm.bench.site import demand_empty
@@ -39,11 +54,15 @@ _BENCHES: Mapping[str, _Bench] = {
     "react": react.run,
     "flow": flow.run,
     "live": live.run,
+    "cards": cards.run,
     "welcome": welcome.run,
     "timeline": timeline.run,
     "history": history.run,
     "identity": identity.brief,
     "text": _text,
+    "suggest": suggest.run,
+    "check": drafts.run,
+    "promises": promises.run,
 }
 NAMES = tuple(_BENCHES)
 

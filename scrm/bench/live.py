@@ -63,13 +63,13 @@ class Rep:
 
 async def run(probes: int = PROBES, capacity_s: float = CAPACITY_S, *, database: str = "") -> Figures:
     """One customer's messages timed one by one: in quiet, then among others at 70 % of what we can take."""
-    async with _desk(database) as rep:
-        stream = _Stream(rep)
+    async with desk(database) as rep:
+        stream = Stream(rep)
         async with stream.open():
-            customer = _Customer(rep, stream)
+            customer = Customer(rep, stream)
             await customer.meet()
             idle = [await customer.probe() for _ in range(probes)]
-            async with _browser(rep, customer.cid) as page:
+            async with browser(rep, customer.cid) as page:
                 dom = [await _seen(page, customer) for _ in range(probes if page else 0)]
                 rate = await _capacity(rep, capacity_s)
                 async with _background(rep, rate * SHARE):
@@ -77,14 +77,14 @@ async def run(probes: int = PROBES, capacity_s: float = CAPACITY_S, *, database:
                     busy_dom = [await _seen(page, customer) for _ in range(probes if page else 0)]
     return {
         "probes": probes,
-        **_quantiles("idle_delta", [delta for _, delta, _ in idle]),
-        **_quantiles("idle_fragment", [shown for _, _, shown in idle]),
-        **_quantiles("idle_dom", dom),
+        **quantiles("idle_delta", [delta for _, delta, _ in idle]),
+        **quantiles("idle_fragment", [shown for _, _, shown in idle]),
+        **quantiles("idle_dom", dom),
         "capacity_s": round(rate),
         "load_s": round(rate * SHARE),
-        **_quantiles("load_delta", [delta for _, delta, _ in busy]),
-        **_quantiles("load_fragment", [shown for _, _, shown in busy]),
-        **_quantiles("load_dom", busy_dom),
+        **quantiles("load_delta", [delta for _, delta, _ in busy]),
+        **quantiles("load_fragment", [shown for _, _, shown in busy]),
+        **quantiles("load_dom", busy_dom),
         # The bound: no screen can know before the callback itself was answered.
         "idle_ack_p50_ms": round(quantile([ack for ack, _, _ in idle], 0.5) * 1e3, 1),
         "ratio": round(
@@ -94,14 +94,14 @@ async def run(probes: int = PROBES, capacity_s: float = CAPACITY_S, *, database:
     }
 
 
-def _quantiles(name: str, seconds: list[float]) -> Figures:
+def quantiles(name: str, seconds: list[float]) -> Figures:
     if not seconds:
         return {name: "not measured: needs playwright and chromium"}
     return {f"{name}_p{share}_ms": round(quantile(seconds, share / 100) * 1e3, 1) for share in (50, 95)}
 
 
 @asynccontextmanager
-async def _desk(database: str) -> AsyncIterator[Rep]:
+async def desk(database: str) -> AsyncIterator[Rep]:
     """A service in a process of its own, and a lead who is signed in."""
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(site(database))
@@ -116,16 +116,17 @@ async def _desk(database: str) -> AsyncIterator[Rep]:
         yield Rep(url=url, cookie=cookie, topic=name, http=http)
 
 
-class _Stream:
+class Stream:
     """The open `/live`: says which conversation changed."""
 
-    def __init__(self, rep: Rep) -> None:
+    def __init__(self, rep: Rep, topics: str = "") -> None:
         self._rep = rep
+        self._topics = topics or rep.topic
         self._changes: asyncio.Queue[str] = asyncio.Queue()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        asked, forever = {"topics": self._rep.topic}, ClientTimeout(total=None)
+        asked, forever = {"topics": self._topics}, ClientTimeout(total=None)
         headers = self._rep.headers
         async with self._rep.http.get(
             f"{self._rep.url}/live", params=asked, headers=headers, timeout=forever
@@ -161,10 +162,10 @@ class _Stream:
         return changed
 
 
-class _Customer:
+class Customer:
     """The one whose messages are timed."""
 
-    def __init__(self, rep: Rep, stream: _Stream) -> None:
+    def __init__(self, rep: Rep, stream: Stream) -> None:
         self._rep, self._stream = rep, stream
         self._said = 0
         self.cid = ""
@@ -184,13 +185,13 @@ class _Customer:
         words = self.next_words
         self._said += 1
         said = text_message("o_bench_timed", str(8 * 10**18 + self._said), int(time.time()), words)
-        await _post(self._rep, said)
+        await post(self._rep, said)
 
     async def probe(self) -> tuple[float, float, float]:
         """Seconds until the callback was answered, the delta came, the fragment was there."""
         self._stream.forget()
         began = perf_counter()
-        acked = asyncio.create_task(_timed(self.say, began))
+        acked = asyncio.create_task(timed(self.say, began))
         await self._stream.until(self.cid)
         delta = perf_counter() - began
         url = f"{self._rep.url}/s/c/{self.cid}?tab=timeline"
@@ -201,7 +202,7 @@ class _Customer:
         return await acked, delta, perf_counter() - began
 
 
-async def _timed(act: Callable[[], Awaitable[None]], began: float) -> float:
+async def timed(act: Callable[[], Awaitable[None]], began: float) -> float:
     await act()
     return perf_counter() - began
 
@@ -212,7 +213,7 @@ def _endless(*, first: int, people: int) -> Iterator[Said]:
         first += 1000
 
 
-async def _post(rep: Rep, said: Said) -> None:
+async def post(rep: Rep, said: Said) -> None:
     query, body = signed(said, salt=random.randbytes(16))
     async with rep.http.post(f"{rep.url}/hooks/{SLUG}?{query}", data=body) as answer:
         await answer.read()
@@ -230,7 +231,7 @@ async def _capacity(rep: Rep, seconds: float) -> float:
     async def connection() -> None:
         nonlocal sent
         while perf_counter() < end:
-            await _post(rep, next(words))
+            await post(rep, next(words))
             sent += 1
 
     began = perf_counter()
@@ -256,7 +257,7 @@ async def _background(rep: Rep, rate: float) -> AsyncIterator[None]:
 
     async def one(said: Said) -> None:
         try:
-            await _post(rep, said)
+            await post(rep, said)
         finally:
             free.release()
 
@@ -279,8 +280,8 @@ async def _background(rep: Rep, rate: float) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _browser(rep: Rep, cid: str) -> AsyncIterator[Any]:
-    """A page with the customer's timeline; None without playwright and Chromium."""
+async def browser(rep: Rep, cid: str, tab: str = "timeline") -> AsyncIterator[Any]:
+    """A page with this tab of the customer's; None without playwright and Chromium."""
     chromium = shutil.which("chromium")
     if chromium is None or find_spec("playwright") is None:
         yield None
@@ -292,13 +293,13 @@ async def _browser(rep: Rep, cid: str) -> AsyncIterator[Any]:
             context = await browser.new_context(extra_http_headers={"Cookie": f"scrm={rep.cookie}"})
             await context.add_cookies([{"name": "scrm", "value": rep.cookie, "url": rep.url}])
             page = await context.new_page()
-            await page.goto(f"{rep.url}/s/c/{cid}?tab=timeline")
+            await page.goto(f"{rep.url}/s/c/{cid}?tab={tab}")
             yield page
         finally:
             await browser.close()
 
 
-async def _seen(page: Any, customer: _Customer) -> float:
+async def _seen(page: Any, customer: Customer) -> float:
     """Seconds from the callback to its words on the page."""
     watching = asyncio.create_task(page.evaluate(_SEEN, customer.next_words))
     await page.evaluate("0")  # the watch is in place once the page answers again

@@ -14,7 +14,7 @@ from time import perf_counter_ns
 
 from ahocorasick_rs import AhoCorasick
 
-from scrm.playbook.ranking import Index
+from scrm.playbook.ranking import Index, Moment
 from scrm.playbook.scripts import Script, read_library
 from scrm.playbook.templates import admit, render, sample
 from scrm.settings import shipped
@@ -44,7 +44,7 @@ def run(library: Path | None = None, cases: Path | None = None) -> dict[str, flo
 
 def measure(library: Path | None = None, cases: Path | None = None) -> dict[str, float | int | str]:
     """Figures by name; times are medians in microseconds. The bound of the scan is looking word by word."""
-    scripts = read_library(library or shipped("scripts_library"))
+    scripts = read_library(library or shipped("scripts_library"), () if library else ("education",))
     index = Index(scripts)
     groups = read_cases(cases or _CASES)
     figures: dict[str, float | int | str] = {
@@ -75,7 +75,7 @@ def hits(index: Index, cases: Sequence[Case]) -> tuple[float, float]:
 
 
 def _place(index: Index, case: Case) -> int:
-    ranked = index.rank([case.said], stage=None, role=None, channel="wecom_kf", recently_sent=())
+    ranked = index.rank(Moment(utterances=[case.said], channel="wecom_kf"))
     ids = [suggestion.script_id for suggestion in ranked]
     return min((ids.index(right) for right in case.expect if right in ids), default=len(ids) + 3)
 
@@ -101,7 +101,15 @@ def _playbook(scripts: Sequence[Script], index: Index, said: Sequence[str]) -> d
     def rank() -> None:
         at = next(turns)
         talk = [utterances[(at + back) % len(utterances)] for back in range(3)]
-        index.rank(talk, stage="objection", role="buyer", channel="wecom_kf", recently_sent=("edu.hello",))
+        index.rank(
+            Moment(
+                utterances=talk,
+                stage="objection",
+                role="buyer",
+                channel="wecom_kf",
+                recently_sent=("edu.hello",),
+            )
+        )
 
     longest = max((script.text for script in scripts), key=len)
     template, facts = admit(longest), sample()

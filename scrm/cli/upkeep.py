@@ -10,7 +10,7 @@ from pathlib import Path
 from scrm import bench, db, inbox, shapes, works
 from scrm.app import TENANT, opened
 from scrm.check import findings
-from scrm.cli import households
+from scrm.cli import households, labelled
 from scrm.cli.line import Commands, add, say
 from scrm.contract import Severity
 from scrm.db import utcnow
@@ -61,6 +61,8 @@ async def run_bench(args: argparse.Namespace, _configured: Settings) -> int:
     database = args.database or os.environ.get("SCRM_BENCH_DATABASE_URL", "")
     if households.asked(args):
         return await households.run(args, database)
+    if labelled.asked(args):
+        return await labelled.run(args)
     return await bench.run(args.names, Path(args.json) if args.json else None, database=database, say=say)
 
 
@@ -85,4 +87,5 @@ def commands(to: Commands) -> None:
         "(or SCRM_BENCH_DATABASE_URL; default: SQLite)",
     )
     households.options(one)
+    labelled.options(one)
     add(to, "openapi", openapi, "Print the OpenAPI document")

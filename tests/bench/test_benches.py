@@ -15,7 +15,21 @@ import pytest
 
 from scrm import bench
 from scrm.app import TENANT
-from scrm.bench import flow, ground, history, ingest, live, react, receive, settle, text, timeline, welcome
+from scrm.bench import (
+    cards,
+    drafts,
+    flow,
+    ground,
+    history,
+    ingest,
+    live,
+    react,
+    receive,
+    settle,
+    text,
+    timeline,
+    welcome,
+)
 from scrm.bench.crew import crew
 from scrm.bench.crowd import gather, load
 from scrm.bench.ground import Figures
@@ -121,7 +135,18 @@ async def test_a_backlog_that_was_not_worked_off_whole_stops_the_bench(empty_pos
 
 
 async def test_react_reports_messages_a_second() -> None:
-    assert keeps(await react.run(120), "react_rows_s", "settle_and_react_rows_s")
+    figures = await react.run(120)
+
+    assert keeps(figures, "react_rows_s", "settle_and_react_rows_s", "react_without_playbook_rows_s")
+
+
+async def test_without_the_playbook_its_steps_are_left_out_and_back_afterwards() -> None:
+    steps = [getattr(module, name) for module, name in react._STEPS]  # noqa: SLF001 - what the bench swaps
+
+    with react._without():  # noqa: SLF001
+        assert not [step for step in steps if step in (getattr(m, n) for m, n in react._STEPS)]  # noqa: SLF001
+
+    assert [getattr(module, name) for module, name in react._STEPS] == steps  # noqa: SLF001
 
 
 async def test_flow_offers_its_rate_and_tells_what_waits(place: str) -> None:
@@ -137,6 +162,15 @@ async def test_live_times_the_way_to_the_screen_in_quiet_and_under_load(place: s
 
     timed = [f"{when}_{what}" for when in ("idle", "load") for what in ("delta", "fragment")]
     assert keeps(figures, *(f"{name}_p{share}_ms" for name in timed for share in (50, 95)), "capacity_s")
+
+
+async def test_cards_are_timed_from_the_callback_to_the_suggestions_for_it(place: str) -> None:
+    figures = await cards.run(3, database=place)
+
+    timed = [f"{what}_p{share}_ms" for what in ("event", "cards") for share in (50, 95)]
+    assert keeps(figures, *timed, "ack_p50_ms")
+    # Cards come after the event that tells of them, and that after the message was there.
+    assert float(figures["cards_p50_ms"]) > float(figures["event_p50_ms"])
 
 
 async def test_timeline_loads_as_many_events_as_asked_for(
@@ -192,6 +226,13 @@ async def test_only_postgresql_is_measured_by_url() -> None:
 
 def test_text_has_a_ratio_too() -> None:
     assert keeps(text.measure(), "scan_us", "scan_naive_us")
+
+
+async def test_a_check_is_measured_among_as_many_words_as_a_tenant_may_have() -> None:
+    figures = await drafts.run()
+
+    assert figures["draft_words"] == drafts.WORDS
+    assert keeps(figures, "draft_scan_ms", "draft_scan_dirty_p99_ms", "draft_check_worse_p99_ms")
 
 
 async def test_the_command_writes_figures_and_the_machine(
