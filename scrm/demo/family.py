@@ -48,14 +48,19 @@ class Family:
     father: Persona
 
     @property
+    def names(self) -> frozenset[str]:
+        """As conversations with them are called."""
+        return frozenset((self.mother.name, self.father.name, self.mother.kid))
+
+    @property
     def user(self) -> str:
         """The mother's id in the school's app, the same as on its site."""
         return f"member-{self.mother.number}"
 
 
 def family(world: World) -> Family:
-    """A mother of the cast, and her husband, whom only WeCom knows."""
-    mother = world.personas[0]
+    """A mother of the cast, who says only what the story wants, and her husband, whom only WeCom knows."""
+    mother = replace(world.personas[0], channels=frozenset())
     father = replace(
         mother,
         number=len(world.personas) + 1,
@@ -64,19 +69,23 @@ def family(world: World) -> Family:
         mood="quiet",
         channels=frozenset(),
     )
-    world.personas = (*world.personas, father)
+    world.personas = (mother, *world.personas[1:], father)
     return Family(mother=mother, father=father)
 
 
-async def live(stage: Stage, home: Family, *, pause_s: float = 0.0) -> None:
-    """All of it, in order; what is posted is posted twice, as happens. `pause_s`: how long a call rings."""
+async def live(stage: Stage, home: Family, *, pause_s: float = 0.0) -> dict[str, str]:
+    """All of it, in order; what is posted is posted twice, as happens. `pause_s`: how long a call rings.
+
+    What the mother's browser sends along when she writes on the site.
+    """
     async with open_session(is_loopback) as http:
         await _registers(stage, home, http)
-        await _asks(stage, home, http)
+        chat = await _asks(stage, home, http)
         await _meets(stage, home)
         await _calls(stage, home, http, pause_s)
         await _orders(stage, home, http)
         await _attends(stage, home, http)
+    return chat
 
 
 async def _registers(stage: Stage, home: Family, http: ClientSession) -> None:
@@ -106,7 +115,7 @@ def _app_event(home: Family, at: datetime, kind: str, **more: object) -> dict[st
     return {"type": kind, "messageId": ident, "userId": home.user, "timestamp": at.isoformat(), **more}
 
 
-async def _asks(stage: Stage, home: Family, http: ClientSession) -> None:
+async def _asks(stage: Stage, home: Family, http: ClientSession) -> dict[str, str]:
     """Signs in at the school's site, whose chat then knows her; the site's cookie stays with the site."""
     site, chat = stage.platforms["shop"], f"{stage.url}/chat/shop"
     form = {"number": str(home.mother.number)}
@@ -123,6 +132,7 @@ async def _asks(stage: Stage, home: Family, http: ClientSession) -> None:
     for _ in range(2):
         async with http.post(f"{chat}/messages", json={"text": question}, headers=headers) as answer:
             answer.raise_for_status()
+    return headers
 
 
 async def _meets(stage: Stage, home: Family) -> None:
@@ -141,14 +151,29 @@ async def _meets(stage: Stage, home: Family) -> None:
 
 
 async def _calls(stage: Stage, home: Family, http: ClientSession, pause_s: float) -> None:
-    """Rings at the teacher's desk, is answered, talks, hangs up: four reports of one call."""
-    exchange, teacher = stage.platforms["hotline"], stage.world.staff[0].userid
-    form = {"number": str(home.mother.number), "agent": teacher, "direction": "in"}
+    """Rings at the teacher's desk, is answered, talks, hangs up."""
+    teacher = stage.world.staff[0].userid
+    await telephones(stage, http, home.mother, teacher, rings_s=pause_s, talks_s=pause_s)
+
+
+async def telephones(
+    stage: Stage,
+    http: ClientSession,
+    persona: Persona,
+    agent: str,
+    *,
+    rings_s: float,
+    talks_s: float,
+    direction: str = "in",
+) -> None:
+    """Four reports of one call: it rings, is answered, ends, and was recorded."""
+    exchange = stage.platforms["hotline"]
+    form = {"number": str(persona.number), "agent": agent, "direction": direction}
     async with http.post(f"{exchange}/ring", data=form) as rung:
         rings = re.search(r"/calls/([\w-]+)/answer", await rung.text())
     call_id = rings[1] if rings else ""
-    for verb in ("answer", "hangup"):
-        await asyncio.sleep(pause_s)
+    for verb, after_s in (("answer", rings_s), ("hangup", talks_s)):
+        await asyncio.sleep(after_s)
         async with http.post(f"{exchange}/calls/{call_id}/{verb}") as done:
             done.raise_for_status()
 
@@ -157,6 +182,7 @@ async def _orders(stage: Stage, home: Family, http: ClientSession) -> None:
     """The order system: the product, its price, and the order the father pays."""
     now = utcnow()
     product = {"type": "product", "id": PRODUCT["product"], "at": now.isoformat(), "name": PRODUCT["name"]}
+    product["business_line"] = "新签"
     price = {
         "type": "price",
         "id": "math-3-standard",
@@ -185,7 +211,7 @@ async def _orders(stage: Stage, home: Family, http: ClientSession) -> None:
         "total": 393_000,
         "paid": 393_000,
     }
-    await _signed(stage, http, "mall", {"items": [product, price, order]})
+    await signed(stage, http, "mall", {"items": [product, price, order]})
 
 
 async def _attends(stage: Stage, home: Family, http: ClientSession) -> None:
@@ -200,7 +226,7 @@ async def _attends(stage: Stage, home: Family, http: ClientSession) -> None:
         "learner": {"id": f"learner-{home.mother.number}", "name": home.mother.kid},
         "account": {"app_user": home.user},
     }
-    await _signed(stage, http, "mall", lesson)
+    await signed(stage, http, "mall", lesson)
 
 
 async def parts(conn: Conn, home: Family) -> list[roles.Part]:
@@ -232,7 +258,8 @@ async def in_words(stage: Stage, home: Family, *, patience_s: float = 20.0) -> s
     )
 
 
-async def _signed(stage: Stage, http: ClientSession, slug: str, document: Mapping[str, Any]) -> None:
+async def signed(stage: Stage, http: ClientSession, slug: str, document: Mapping[str, Any]) -> None:
+    """As the order system posts: signed, and twice."""
     body, now = json.dumps(document).encode(), str(int(utcnow().timestamp()))
     proof = signature(stage.accounts[slug].get("secret"), now, body)
     headers = {TIMESTAMP: now, SIGNATURE: proof, "Content-Type": "application/json"}
