@@ -34,7 +34,7 @@ from scrm.staff import store as staff_store
 from scrm.staff.rules import Scope
 from scrm.timeline.store import conversations, events
 from scrm.tokens import SharedTokens
-from tests import life
+from tests import life, life_effect, life_promises, life_scripts, life_selling, life_sops, life_tasks
 from tests.ground import NOW, House, dump, handle, house, installed, library, said, talk_of
 
 #: Which tenants and which release there are is no tenant's secret.
@@ -76,6 +76,13 @@ async def live_through(home: House) -> None:
         await life.as_identified(conn)
         await life.as_relative(conn)
         await life.as_owner(conn, home)
+        await life_tasks.as_busy(conn)
+        await life_selling.as_seller(conn, home)
+        await life_sops.as_follower(conn, home)
+        await life_promises.as_promiser(conn, home)
+        await life_scripts.as_writer(conn)
+        await life_scripts.with_files(conn, home.account.account_id)
+        await life_effect.as_measured(conn)
     await home.worker.sender.batch(tenant)
     await _with_tokens(home)
     home.channel.says[b"m2"] = [said("能优惠吗", at=now, handles=(anna,))]
@@ -147,7 +154,7 @@ async def _with_tokens(home: House) -> None:
 
 async def _as_worker(conn: Conn) -> None:
     for row in await outbox.claim(conn, now=utcnow(), limit=9):
-        await push.opened(conn, row)
+        await push.opened(conn, row, now=utcnow())
         await outbox.finish(conn, row.outbox_id, "sent", now=utcnow(), external_id="ext")
         await outbox.failed_later(conn, row.account_id, "ext", "?", at=utcnow())
     await outbox.abandoned(conn, now=utcnow(), limit=9)
@@ -238,9 +245,20 @@ async def test_ids_of_one_tenant_lead_another_nowhere(homes: tuple[House, House]
 
     places = await life.places(theirs)
     async with theirs.db.begin(2) as conn:
-        own = await life.behind(conn, places)
+        run = await life_sops.run_of(conn, talk.node_id)
+        said = await life_promises.ids_of(conn, talk.node_id)
+        own = await life_sops.behind(conn, talk.node_id, run)
+        own += await life_promises.behind(conn, talk.node_id, talk.conversation_id, said)
+        own += await life_tasks.behind(conn, talk.node_id, talk.conversation_id)
+        own += await life_effect.behind(conn, talk.node_id, talk.conversation_id)
+        own += await life.behind(conn, places) + await life_selling.behind(conn, places["node"])
     async with mine.db.begin(1) as conn:
-        found = await life.behind(conn, places) + [
+        found = await life_sops.behind(conn, talk.node_id, run)
+        found += await life_promises.behind(conn, talk.node_id, talk.conversation_id, said)
+        found += await life_tasks.behind(conn, talk.node_id, talk.conversation_id)
+        found += await life_effect.behind(conn, talk.node_id, talk.conversation_id)
+        found += await life.behind(conn, places) + await life_selling.behind(conn, places["node"])
+        found += [
             await conversations.of_id(conn, talk.conversation_id),
             await conversations.of_nodes(conn, [talk.node_id]),
             await conversations.queue(conn, EVERYTHING, "all", now=NOW, limit=9),

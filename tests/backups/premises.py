@@ -22,7 +22,7 @@ from scrm.ledger.store import audit
 from scrm.push import store as pushes
 from scrm.seal import Vault, new_id, open_vault, token_hash
 from scrm.staff import service as staff
-from tests import life
+from tests import life, life_effect, life_promises, life_scripts, life_selling, life_sops, life_tasks
 from tests.ground import House, dump, house, installed, node_of, said, talk_of
 
 T = TypeVar("T")
@@ -129,6 +129,13 @@ class Premises:
                         await life.files(conn)
                         await life.as_admin(conn, home)
                         await life.as_owner(conn, home)
+                        await life_tasks.as_busy(conn)
+                        await life_selling.as_seller(conn, home)
+                        await life_sops.as_follower(conn, home)
+                        await life_promises.as_promiser(conn, home)
+                        await life_scripts.as_writer(conn)
+                        await life_scripts.with_files(conn, home.account.account_id)
+                        await life_effect.as_measured(conn)
                         await life.as_sender(conn)
                         await life.as_relative(conn)
                         day = utcnow().date()

@@ -50,6 +50,7 @@ PLAIN = {
     ("idempotency_key", "request_hash"),
     ("idempotency_key", "body"),
     ("vendor_token", "key_hash"),
+    ("clearance", "digest"),
 }
 
 

@@ -22,10 +22,14 @@ from tests.services import Cluster
 #: What the restore itself changes: its entry in the trail, and leases that nobody holds any more.
 CHANGED = {f"{tenant}.{table}" for tenant in TENANTS for table in ("audit_entry", "outbox", "due")}
 YOUNGER = {
-    "appeal", "calendar_day", "claim", "commission_entry", "consent_entry", "deal", "deed", "event_media",
-    "fact", "handover", "handover_customer", "hint", "job", "match_model", "order", "order_line",
-    "ownership_policy", "pool_entry", "pool_look", "price", "product", "proposal", "pulse", "reach",
-    "refund", "relation", "role_assignment", "ruling", "search_doc", "tally",
+    "answer_leave", "appeal", "calendar_day", "check_rule", "claim", "clearance", "commission_entry",
+    "consent_entry", "coupon", "coupon_batch", "deal", "deed", "enclosure", "event_media", "fact", "finding",
+    "handover",
+    "handover_customer", "hint", "job", "match_model", "opportunity", "order", "order_line", "outcome",
+    "ownership_policy", "pack", "pool_entry", "pool_look", "price", "prior", "product", "promise",
+    "proposal", "pulse", "reach", "refund", "relation", "role_assignment", "ruling", "script",
+    "script_version", "search_doc", "sop", "sop_run", "sop_step", "sop_version", "stage_change", "tag",
+    "tally", "task", "trial", "uploaded",
 }  # fmt: skip
 
 

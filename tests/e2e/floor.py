@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -175,7 +176,7 @@ async def sign_in(page: Page, name: str) -> None:
     await page.goto("/login")
     await page.get_by_role("link", name="用企业微信登录").click()
     await page.get_by_role("link", name=name).click()
-    await page.wait_for_url("**/inbox")
+    await page.wait_for_url(re.compile(r"/(inbox|admin)\b"))
 
 
 def row(page: Page, persona: Persona) -> Locator:
