@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-BENCH ?= receive ingest settle react flow live welcome timeline history text
+BENCH ?= receive ingest settle react flow live cards welcome timeline history text check suggest promises identity
 # Tests that start whole services, each by many processes, go few at a time; those that break things want the
 # machine to themselves; all others share its cores.
 FEW := tests/clients tests/e2e tests/bench

@@ -153,6 +153,7 @@ async def test_nine_tenths_after_eighty_five_hundredths_is_warned_of_and_put_rig
 
     await write(page, WORSE)
     await expect(page.locator("#sheet [data-checked] .v-block")).to_contain_text("价格口径冲突")
+    await expect(page.locator("#sheet [data-copy-from]")).to_be_disabled()
     await shot(page, "promise-live")
     await page.locator("#sheet [data-go]").click()
 
@@ -174,6 +175,7 @@ async def test_the_promise_is_quoted_in_two_taps(house: Floor) -> None:
     quoted = str(await page.locator("[data-quote]").get_attribute("data-quote"))
     await page.get_by_role("link", name="按 8.5 折报").click()
     await expect(page.locator("#sheet [data-checked] .v-note").first).to_be_visible()
+    await expect(page.locator("#sheet [data-copy-from]")).to_be_enabled()
     await page.locator("#sheet [data-go]").click()
 
     await expect(page.locator("#out [data-state=unconfirmed]")).to_have_count(1)

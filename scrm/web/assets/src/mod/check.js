@@ -1,5 +1,5 @@
 // Before sending: what the rules say while somebody writes, and the sheet when something stands in the way.
-import { on, one, t, toast } from "./page.js";
+import { all, on, one, t, toast } from "./page.js";
 import { drop, say } from "./outgoing.js";
 import { write } from "./sheet.js";
 
@@ -75,6 +75,8 @@ function look(area) {
       const found = await ask(asked(area.form.getAttribute("action")), body).catch(() => null);
       if (!found || area.value !== text) return;
       box.replaceChildren(found);
+      // What may not be sent is not to be carried past us by hand either.
+      all("[data-copy-from]", area.form).forEach((b) => (b.disabled = found.dataset.level === "block"));
       area.form.elements.verdict.value = found.dataset.level === "ok" ? found.dataset.token : "";
     }, PAUSE_MS),
   );
