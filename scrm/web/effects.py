@@ -10,7 +10,7 @@ from aiohttp import web
 
 from scrm.db import Conn, utcnow
 from scrm.desk.stages import STAGES
-from scrm.errors import BadInput, NotFound
+from scrm.errors import BadInput
 from scrm.ledger.store import audit
 from scrm.playbook.effect import report, service, store
 from scrm.playbook.effect.report import Line
@@ -18,6 +18,7 @@ from scrm.playbook.effect.rules import Share, Standing
 from scrm.playbook.effect.store import trials
 from scrm.playbook.effect.store.trials import Trial
 from scrm.playbook.library import service as shelves
+from scrm.playbook.library.values import Editor
 from scrm.playbook.service import Library
 from scrm.staff.rules import Policy
 from scrm.web.admin.cards import say
@@ -38,7 +39,17 @@ GOALS: Mapping[str, str] = {"reply": "2 小时内回复", "stage": "7 天内推�
 FLAGS: Mapping[str, tuple[str, Tone]] = {"harmful": ("拉低回复", "bad"), "dead": ("很久没人用", "warn")}
 ANY, BETTER, OPEN = "未知", "第 {n} 版更好", "还看不出差别"
 NO_VERSION = "版本号要填数字。"
-SENTENCES = (*ROLES.values(), *GOALS.values(), *(w for w, _ in FLAGS.values()), ANY, BETTER, OPEN, NO_VERSION)
+NOT_PASSED = "没有第 {n} 版，或者它还没有发布过，不能给客户看。"
+SENTENCES = (
+    *ROLES.values(),
+    *GOALS.values(),
+    *(words for words, _ in FLAGS.values()),
+    ANY,
+    BETTER,
+    OPEN,
+    NO_VERSION,
+    NOT_PASSED,
+)
 _SHOWN, _HEIGHT, _STEP = 200, 20, 8
 
 
@@ -199,8 +210,11 @@ async def begin(request: web.Request) -> web.Response:
     form = {k: str(v) for k, v in (await form_of(request)).items()}
     code, a, b = form.get("script", ""), _version(form.get("a", "")), _version(form.get("b", ""))
     async with found.db.begin(who.tenant_id) as conn:
-        if (await shelves.load(conn, found.library, now=now)).get(code) is None:
-            raise NotFound
+        editor = Editor(role=who.role, staff_id=who.staff_id, team_id=who.team_id)
+        passed = (await shelves.standing(conn, found.library, code, editor, now=now)).passed
+        for number in (a, b):
+            if number not in passed:
+                raise BadInput(NOT_PASSED.format(n=number))
         one = await service.begin(conn, code, a, b, form.get("goal", ""), by=who.staff_id, now=now)
         await audit(conn, who.label, "trial.begun", now=now, subject=f"script:{one.code}")
     return see_other(f"{BASE}?script={code}")

@@ -28,6 +28,7 @@ SPOKEN = {
     "examples": [{"given": {}, "expect": "您好，我来介绍课程"}],
 }
 SOP, SCRIPT, REVIEWED = "edu.test", "edu.price-objection", "edu.ours"
+WRITTEN = {"code": REVIEWED, "trade": "education", "content": SPOKEN, "submit": True}
 UNTIL = "2099-01-01"
 PLAN: dict[str, Any] = {
     "code": SOP,
@@ -131,8 +132,7 @@ async def playbook(desk: Office, cid: str) -> dict[str, str]:
     await findings_of(desk, 3)
     for number in range(3):
         assert (await posted(desk, "/tasks", task(cid, f"第 {number} 件事"))) == 201
-    written = {"code": REVIEWED, "trade": "education", "content": SPOKEN, "submit": True}
-    assert (await posted(desk, "/scripts", written, token="admin")) == 201
+    assert (await posted(desk, "/scripts", WRITTEN, token="admin")) == 201
     assert (await posted(desk, "/sops", {"trade": "education", "content": PLAN})) == 201
     assert (await posted(desk, "/sops/publish", {"code": SOP, "version": 1})) == 200
     assert (await posted(desk, "/sops/state", {"code": SOP, "on": True})) == 200

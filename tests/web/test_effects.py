@@ -14,6 +14,7 @@ from scrm.playbook.effect.rules import Adopted
 from scrm.playbook.ranking import Suggestion
 from scrm.playbook.store import Made
 from scrm.web.effects import BASE
+from tests.web import stock
 from tests.web.office import Office, Page
 
 
@@ -81,8 +82,14 @@ async def test_one_script_is_told_by_stage_and_role_and_stages_can_be_picked(des
 
 
 async def test_two_versions_are_compared_until_somebody_ends_it(desk: Office) -> None:
-    code = codes(desk)[0]
+    code = stock.REVIEWED
     form = {"script": code, "a": "1", "b": "2", "goal": "reply"}
+    assert (await desk.ask("POST", BASE, who="marketing", data=form)).status == 404
+    for number in (1, 2):
+        await stock.posted(desk, "/scripts", stock.WRITTEN, token="admin")
+        if number == 2:  # written, and nobody has let it out
+            assert (await desk.ask("POST", BASE, who="marketing", data=form)).status == 400
+        await stock.posted(desk, "/scripts/publish", {"code": code, "version": number})
     begun = await desk.ask("POST", BASE, who="marketing", data=form)
     assert begun.status == 303
     twice = await desk.ask("POST", BASE, who="marketing", data=form)

@@ -136,6 +136,12 @@ class Standing:
     mine: bool
 
     @property
+    def passed(self) -> set[int]:
+        """Versions that customers get, got or may get: of the folder, or let out by somebody."""
+        out = {v.version for v in self.versions if v.state in ("live", "retired")}
+        return out | ({self.file.version} if self.file else set())
+
+    @property
     def newest(self) -> Version | None:
         return self.versions[0] if self.versions else None
 
