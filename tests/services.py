@@ -7,6 +7,7 @@ import atexit
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -56,10 +57,12 @@ class Missing(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Free now, and likely to stay so: by lot, and none that systems give to outgoing connections."""
+    for port in random.SystemRandom().sample(range(12_000, 32_000), 100):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Missing("no free port between 12,000 and 32,000")
 
 
 def blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -24,6 +24,7 @@ import structlog
 
 from scrm import db
 from scrm.cli import main
+from tests.services import free_port
 
 AES_KEY = "kWxPEV2UEDyxWpmPBKZKLmtXhV5cHLTDQFkgBmrMkn0"
 SECRETS = {"token": "QDG6eK3kf7Vq9bXz", "aes_key": AES_KEY, "secret": "a-secret-of-the-app"}
@@ -336,10 +337,7 @@ def _get(url: str) -> str:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(shell: Shell) -> None:

@@ -27,8 +27,8 @@ from scrm.cli.supervisor import Child, Kind, Place
 from scrm.errors import BadConfig
 from scrm.web.serving import bound, listening
 from tests import services
-from tests.chaos.harness import ROOT, free_port
-from tests.services import Cluster
+from tests.chaos.harness import ROOT
+from tests.services import Cluster, free_port
 from tests.web.office import Office, configured, hire
 
 #: The embedded profile, and the scaled one.

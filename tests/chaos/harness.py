@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -28,6 +27,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from connectors.kit.codec import Codec
 from connectors.kit.platform import xml
+from tests.services import free_port
 
 TOKEN, SECRET = "callbackToken", "app-secret"
 AES_KEY = "q1Os1ZMe0nG28KUEx9lg3HjK7V5QyXvi212fzsgDqgW"
@@ -46,13 +46,6 @@ NOWHERE = "http://127.0.0.1:9"
 def seed() -> int:
     """Of every random choice; SEED=... in the environment replays a run."""
     return int(os.environ.get("SEED", "20260302"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def until(so: Callable[[], bool], what: str) -> None:

@@ -31,7 +31,8 @@ from scrm.push.rules import Verdict
 from scrm.staff import service as staff
 from scrm.timeline.store import conversations
 from scrm.web.serving import listening
-from tests.chaos.harness import AES_KEY, APP_ID, PATIENCE_S, SECRET, TOKEN, Api, free_port
+from tests.chaos.harness import AES_KEY, APP_ID, PATIENCE_S, SECRET, TOKEN, Api
+from tests.services import free_port
 
 CORP_ID, SUITE_ID = "ww0123456789abcdef", "wwsuite0123456789"
 OA, KF, WECOM = "school-oa", "school-kf", "school"
