@@ -99,6 +99,8 @@ class Floor:
             first = await self.visitor()
             await sign_in(await first.new_page(), self._name(who))
             self._keys[who] = await first.storage_state()
+            self._desks.remove(first)
+            await first.close()  # its page would go on listening
         return await self.visitor(storage_state=self._keys[who], **options)
 
     async def cut(self, desk: BrowserContext) -> None:

@@ -39,9 +39,11 @@ async def test_what_either_side_writes_is_text_in_the_widget(house: Floor) -> No
     rep = await _opened(house, "向量 " + SAYABLE[0])
     rep.on("dialog", lambda dialog: ran.append(dialog.message))
 
-    await _answer(rep, "回答\n" + "\n".join(SAYABLE))
+    # A rep's own words with a gap of a template in them are held back before they are sent.
+    ours = [vector for vector in SAYABLE if "{{" not in vector]
+    await _answer(rep, "回答\n" + "\n".join(ours))
     await expect(_said(page, "回答")).to_have_count(1)
-    for vector in SAYABLE[1:4]:
+    for vector in [*SAYABLE[1:4], *(v for v in SAYABLE if v not in ours)]:
         await _say(page, vector)
     markup = "<img src=x onerror=alert(1)>.html"
     file = FilePayload(name=markup, mimeType="image/png", buffer=b"<script>alert(1)</script>")
@@ -52,7 +54,7 @@ async def test_what_either_side_writes_is_text_in_the_widget(house: Floor) -> No
     await expect(_said(page, "回答")).to_have_count(1)
 
     said = await _said(page, "回答").locator(".say").text_content() or ""
-    assert [v for v in SAYABLE if " ".join(v.split()) not in " ".join(said.split())] == []
+    assert [v for v in ours if " ".join(v.split()) not in " ".join(said.split())] == []
     await _assert_inert(page)
     assert ran == []
 
