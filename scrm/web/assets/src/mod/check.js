@@ -33,6 +33,7 @@ export function object(send, found, again) {
   const rewrite = one("[data-rewrite]", found);
   const [better, anyway, mine, form] = ["rewrite", "anyway", "edit", "ask"].map((name) => one(`[data-check-${name}]`, sheet));
   say(send, t("还没发：发送前检查"), { copy: true, retry: again });
+  send.held?.(); // nothing went out, so the next tap is no double one
   one("[data-said]", sheet).replaceChildren(found);
   better.hidden = !rewrite;
   anyway.hidden = found.dataset.level !== "warn";

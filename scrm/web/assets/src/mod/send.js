@@ -28,6 +28,7 @@ export function submit(form, button) {
   const key = uuid();
   form.elements.key.value = key;
   const send = { key, text, via: form.dataset.send, action: form.action, body: new FormData(form) };
+  send.held = () => taps.delete(form);
   if (send.via === "jssdk") {
     Object.assign(send, { root: key, files: JSON.parse(form.dataset.files || "[]") });
     send.body.delete("files");
